@@ -1,0 +1,1 @@
+"""Nouns of the gateway: frozen values that know nothing of storage, network or time."""
