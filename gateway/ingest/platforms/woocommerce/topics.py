@@ -1,0 +1,127 @@
+"""What each topic's body must look like; topics are not signed, so the body has to agree with them."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gateway.errors import BodyMalformed
+from gateway.ingest.body import write_body
+from gateway.ingest.fields import id_of, object_of
+from gateway.ingest.platform import EvidenceReader, digest_of
+from gateway.ingest.platforms.woocommerce.order import is_order, read_order
+from gateway.ingest.platforms.woocommerce.subscription import is_subscription, read_subscription
+from gateway.model.order import TopicGroup, Webhook
+
+GROUPS: Final[Mapping[str, TopicGroup]] = {
+    "order.created": TopicGroup.ORDERS,
+    "order.updated": TopicGroup.ORDERS,
+    "order.restored": TopicGroup.ORDERS,
+    "order.deleted": TopicGroup.DELETED,
+    "subscription.created": TopicGroup.SUBSCRIPTIONS,
+    "subscription.updated": TopicGroup.SUBSCRIPTIONS,
+    "subscription.switched": TopicGroup.SUBSCRIPTIONS,
+    "subscription.restored": TopicGroup.SUBSCRIPTIONS,
+    "subscription.deleted": TopicGroup.DELETED,
+    "customer.created": TopicGroup.CUSTOMERS,
+    "customer.updated": TopicGroup.CUSTOMERS,
+    "customer.deleted": TopicGroup.DELETED,
+}
+_DRAFTS: Final = frozenset(("checkout-draft", "auto-draft", "draft", "new"))
+_CUSTOMER_FIELDS: Final = frozenset(("email", "username", "role", "is_paying_customer", "billing"))
+
+
+def read_topic(topic: str, key: str, payload: dict[str, object], read_evidence: EvidenceReader) -> Webhook:
+    """Read the payload of `topic`; raises `BodyMalformed` when it is another topic's."""
+    group = GROUPS.get(topic)
+    if _is_error(payload):
+        return Webhook(topic=topic, key=key, ignored="error_object")
+    if group is None:
+        return Webhook(topic=topic, key=key, ignored="topic")
+    if group is TopicGroup.ORDERS:
+        return _read_order(topic, key, payload, read_evidence)
+    return _READERS[group](topic, key, payload)
+
+
+def guard_of(topic: str, payload: dict[str, object]) -> str:
+    """Return what names a change whichever way it came: the REST API writes the same fields as a webhook."""
+    fields = {key: value for key, value in payload.items() if key != "_links"}
+    return digest_of("content", topic, write_body(fields, is_sorted=True))
+
+
+def _read_order(topic: str, key: str, payload: dict[str, object], read_evidence: EvidenceReader) -> Webhook:
+    if not is_order(payload):
+        raise BodyMalformed(f"The topic is {topic}, but the body holds no order.")
+    # Block checkouts save drafts with the shopper's address before anything was bought.
+    # https://github.com/woocommerce/woocommerce/issues/66995
+    if payload["status"] in _DRAFTS:
+        return Webhook(topic=topic, key=key, ignored="draft", resource_id=id_of(payload["id"]) or "")
+    order = read_order(payload, read_evidence)
+    return Webhook(
+        topic=topic,
+        key=key,
+        guard=guard_of(topic, payload),
+        group=TopicGroup.ORDERS,
+        resource_id=order.order_id,
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        order=order,
+        payload=payload,
+    )
+
+
+def _read_subscription(topic: str, key: str, payload: dict[str, object]) -> Webhook:
+    if not is_subscription(payload):
+        raise BodyMalformed(f"The topic is {topic}, but the body holds no subscription.")
+    subscription = read_subscription(payload)
+    return Webhook(
+        topic=topic,
+        key=key,
+        guard=guard_of(topic, payload),
+        group=TopicGroup.SUBSCRIPTIONS,
+        resource_id=subscription.subscription_id,
+        order_id=subscription.parent_order_id,
+        customer_id=subscription.customer_id,
+        subscription=subscription,
+        payload=payload,
+    )
+
+
+def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
+    customer_id = id_of(payload.get("id"))
+    if customer_id is None or "line_items" in payload or not payload.keys() & _CUSTOMER_FIELDS:
+        raise BodyMalformed(f"The topic is {topic}, but the body holds no customer.")
+    return Webhook(
+        topic=topic,
+        key=key,
+        group=TopicGroup.CUSTOMERS,
+        resource_id=customer_id,
+        customer_id=customer_id,
+        payload=payload,
+    )
+
+
+def _read_deleted(topic: str, key: str, payload: dict[str, object]) -> Webhook:
+    resource_id = id_of(payload.get("id"))
+    if resource_id is None or len(payload) != 1:
+        raise BodyMalformed(f"The topic is {topic}, but the body is more or less than an id.")
+    return Webhook(
+        topic=topic,
+        key=key,
+        group=TopicGroup.DELETED,
+        resource_id=resource_id,
+        order_id=resource_id if topic == "order.deleted" else None,
+        customer_id=resource_id if topic == "customer.deleted" else None,
+        payload=payload,
+    )
+
+
+def _is_error(payload: dict[str, object]) -> bool:
+    """Whether the REST API answered with an error, which WooCommerce signs and delivers like an order."""
+    has_words = isinstance(payload.get("code"), str) and isinstance(payload.get("message"), str)
+    return has_words and "status" in object_of(payload.get("data")) and "id" not in payload
+
+
+_READERS: Final[Mapping[TopicGroup, Callable[[str, str, dict[str, object]], Webhook]]] = {
+    TopicGroup.SUBSCRIPTIONS: _read_subscription,
+    TopicGroup.CUSTOMERS: _read_customer,
+    TopicGroup.DELETED: _read_deleted,
+}

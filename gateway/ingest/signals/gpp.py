@@ -1,0 +1,101 @@
+"""GPP strings of the IAB's Global Privacy Platform: the opt-outs of its sections for US states.
+
+https://github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from gateway.ingest.answers import Unreadable, noted
+from gateway.ingest.bits import Bits
+from gateway.ingest.gpc import with_gpc
+from gateway.model.consent import Basis, Category, Choice, Evidence, SignalState
+
+_MOST_CHARS: Final = 4096
+_MOST_SECTIONS: Final = 64
+_OPTED_OUT: Final = 1
+_USP: Final = 6  # a US Privacy string as it is: `1YYN`
+_GPC_SUBSECTION: Final = 1
+
+_SALE_MARKETING: Final = {12: Category.SALE_OF_DATA, 14: Category.MARKETING}
+_SALE_MARKETING_14: Final = {14: Category.SALE_OF_DATA, 16: Category.MARKETING}
+_SALE_MARKETING_16: Final = {16: Category.SALE_OF_DATA, 18: Category.MARKETING}
+
+# Section -> where its core holds two-bit opt-outs, and what they refuse. Sharing (usnat at 20, California at 14) is
+# advertising across sites, so it refuses marketing like targeted advertising does.
+_OPT_OUTS: Final[Mapping[int, Mapping[int, Category]]] = {
+    7: {18: Category.SALE_OF_DATA, 20: Category.MARKETING, 22: Category.MARKETING},
+    8: _SALE_MARKETING,
+    **dict.fromkeys((9, 10, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23), _SALE_MARKETING),
+    **dict.fromkeys((11, 18), _SALE_MARKETING_14),
+    **dict.fromkeys((24, 25, 26, 27), _SALE_MARKETING_16),
+}
+# Utah, Virginia and Florida have no second segment; that of Indiana, Kentucky and Rhode Island is not about GPC.
+_WITHOUT_GPC: Final = frozenset((9, 11, 13, 25, 26, 27))
+
+
+def read_gpp(text: str) -> Evidence:
+    """Read the opt-outs; a GPP string refuses, it never grants. Sections of other kinds are noted and say nothing."""
+    evidence = Evidence(state=SignalState.PENDING, basis=Basis.OPT_OUT_DEFAULT, cmp="gpp", entry="gpp")
+    try:
+        sections = _sections(text)
+    except Unreadable as why:
+        return replace(evidence, note=str(why), unreadable=True)
+    for section_id, section in sections:
+        try:
+            evidence = _with_section(evidence, section_id, section)
+        except Unreadable as why:
+            evidence = noted(evidence, f"section {section_id}: {why}")
+    return evidence
+
+
+def _with_section(evidence: Evidence, section_id: int, section: str) -> Evidence:
+    if section_id == _USP and section[2:3] in ("Y", "y"):
+        return _refused(evidence, Category.SALE_OF_DATA, Category.MARKETING)
+    if section_id not in _OPT_OUTS:
+        return evidence if section_id == _USP else noted(evidence, f"section {section_id}: not read")
+    core, *others = section.split(".")
+    for position, category in _OPT_OUTS[section_id].items():
+        bits = Bits(core)
+        bits.skip_to(position)
+        evidence = _refused(evidence, category) if bits.read(2) == _OPTED_OUT else evidence
+    has_gpc = section_id not in _WITHOUT_GPC and any(map(_is_gpc, others))
+    return replace(with_gpc(evidence), state=SignalState.ANSWERED) if has_gpc else evidence
+
+
+def _refused(evidence: Evidence, *categories: Category) -> Evidence:
+    choices = evidence.choices
+    for category in categories:
+        choices = choices.with_choice(category, Choice.DENIED)
+    return replace(evidence, choices=choices, state=SignalState.ANSWERED)
+
+
+def _is_gpc(segment: str) -> bool:
+    bits = Bits(segment)
+    return bits.read(2) == _GPC_SUBSECTION and bits.read(1) == 1
+
+
+def _sections(text: str) -> list[tuple[int, str]]:
+    if len(text) > _MOST_CHARS:
+        raise Unreadable("too long")
+    header, *sections = text.split("~")
+    bits = Bits(header)
+    if (bits.read(6), bits.read(6)) != (3, 1):
+        raise Unreadable("no GPP header of version 1")
+    ids = _section_ids(bits)
+    if len(ids) != len(sections):
+        raise Unreadable("not as many sections as its header names")
+    return list(zip(ids, sections, strict=True))
+
+
+def _section_ids(bits: Bits) -> list[int]:
+    ids, last = list[int](), 0
+    for _ in range(bits.read(12)):
+        is_group = bits.read(1)
+        first = last + bits.read_fibonacci()
+        last = first + bits.read_fibonacci() if is_group else first
+        ids.extend(range(first, min(last, first + _MOST_SECTIONS) + 1))
+        if len(ids) > _MOST_SECTIONS:
+            raise Unreadable("too many sections")
+    return ids
