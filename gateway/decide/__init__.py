@@ -1,0 +1,1 @@
+"""What is decided: pure functions from facts and policy to a decision with reasons."""
