@@ -1,0 +1,37 @@
+"""Value rules for the network: IP addresses and user agents."""
+
+import re
+from ipaddress import ip_address
+
+from gateway.redact.verdict import Finding, Kind, Need
+
+SEPARATORS = str.maketrans(dict.fromkeys(",;|\"'()", " "))
+V4 = r"\d{1,3}(?:\.\d{1,3}){3}"
+V6 = r"[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\.\d{1,3}){0,3}"
+ADDRESS = re.compile(rf"\[?(?:{V4}|{V6})\]?(?::\d{{1,5}})?")
+DOTS, COLONS = 3, 2  # the fewest that an address can have
+AGENT = re.compile(r"(?:Mozilla|Opera|Dalvik|okhttp|CFNetwork|curl|python-requests)/\d[^\n\"]{0,400}")
+
+
+def find(text: str) -> list[Finding]:
+    """Return the addresses that stand as words of their own, and a user agent."""
+    found: list[Finding] = []
+    if text.count(".") >= DOTS or text.count(":") >= COLONS:
+        words = text.translate(SEPARATORS).split()
+        found += [Finding(Kind.IP, Need.EITHER, word) for word in map(_address, words) if word]
+    if "/" in text:
+        found += [Finding(Kind.USER_AGENT, Need.EITHER, match) for match in AGENT.findall(text)]
+    return found
+
+
+def _address(word: str) -> str | None:
+    is_likely = word.count(".") >= DOTS or word.count(":") >= COLONS
+    if not is_likely or not ADDRESS.fullmatch(word):
+        return None
+    bare = word.rsplit(":", 1)[0] if word.count(":") == 1 or "]:" in word else word
+    bare = bare.strip("[]")
+    try:
+        ip_address(bare)
+    except ValueError:
+        return None
+    return bare

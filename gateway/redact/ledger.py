@@ -1,0 +1,133 @@
+"""What one redaction writes down while it goes: what went, what nobody knows, what the proof must look for."""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gateway.redact.composite import identifiers_in, identifiers_in_words, leaves_of
+from gateway.redact.shapes import Rules
+from gateway.redact.spellings import is_public_address, needle_of
+from gateway.redact.verdict import CONTACT, UNSEARCHED, Denied, Finding, Gate, Kind, Need, Search, search_of
+
+LONGEST_NAME_CHARS = 64
+MANY_DIGITS = re.compile(r"(?:\d\D{0,2}){7}")
+SIMPLE = CONTACT | {Kind.IP, Kind.USER_AGENT, Kind.PERSON_ID}
+ONE_WORD = re.compile(r"[\w\-]{1,64}")
+SHORTEST_WORD, SHORTEST_PART = 3, 5
+WORDS = re.compile(r"\W+")
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Names go into `removed` and `unknown`, values only into `denied`."""
+
+    gate: Gate
+    rules: Rules
+    removed: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
+    denied: dict[tuple[str, str], Denied] = field(default_factory=dict)
+    allowed: set[str] = field(default_factory=set)
+
+    def went(self, path: str, value: object) -> None:
+        """Name what went, unless there was nothing in it."""
+        if value:
+            self.removed.add(path)
+
+    def deny(self, path: str, kind: Kind, value: object) -> None:
+        """Write down every scalar of a denied value, and what is inside it."""
+        if kind in UNSEARCHED:
+            self.collect(path, value)
+            return
+        for leaf in (value,) if isinstance(value, str) else leaves_of(value):
+            self._deny_leaf(path, kind, leaf)
+        if kind not in SIMPLE and not (isinstance(value, str) and ONE_WORD.fullmatch(value)):
+            self.collect(path, value)
+
+    def allow(self, value: object) -> None:
+        """Remember what stays under its own name: elsewhere it may have gone under another."""
+        self.allowed.update(map(needle_of, leaves_of(value)))
+
+    def forget_allowed(self) -> None:
+        """Look for nothing that may leave."""
+        if not self.allowed:
+            return
+        for key in [key for key, denied in self.denied.items() if self._may_leave(needle_of(denied.value))]:
+            del self.denied[key]
+
+    def _may_leave(self, needle: str) -> bool:
+        """Whether a value that stays says as much; a number may stand in a longer one by chance."""
+        return needle in self.allowed or (needle.isdigit() and any(needle in one for one in self.allowed))
+
+    def collect(self, path: str, value: object) -> None:
+        """Write down the denied identifiers inside something that goes anyway."""
+        if isinstance(value, (str, dict, list)):
+            self.note(path, identifiers_in(value, shapes=False))
+
+    def note(self, path: str, findings: list[Finding] | tuple[Finding, ...]) -> None:
+        """Write down those findings that are denied."""
+        for finding in findings:
+            if self.gate.denies(finding.need, finding.kind):
+                self._deny_leaf(path, finding.kind, finding.value)
+
+    def holds_denied(self, value: object, *, shapes: bool) -> list[Finding]:
+        """Return the findings in a value for which it must go."""
+        return [f for f in identifiers_in(value, shapes=shapes) if self.gate.denies(f.need, f.kind)]
+
+    def holds_denied_words(self, text: str, *, is_item: bool) -> list[Finding]:
+        """Return the findings for which a text that people read must go; a SKU may look like a local phone number."""
+        found = [f for f in identifiers_in_words(text) if self.gate.denies(f.need, f.kind)]
+        return [f for f in found if not is_item or f.kind is not Kind.PHONE or f.value.startswith(("+", "00"))]
+
+    def name_of(self, name: object) -> str:
+        """Return a key as it may be shown: a name that itself looks like an identifier is masked."""
+        return "*" if is_personal_name(str(name)) else str(name)
+
+    def nobody_knows(self, name: str, path: str) -> None:
+        """Write down a key that the catalogue does not have, and where it stood."""
+        self.unknown[path] = self.name_of(name)
+
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the paths of all that went, and the keys that nobody knows, both in order.
+
+        A key that people wrote may hold a name that only the rest of the payload gives away; it is masked.
+        """
+        written = "\n".join(self.unknown).casefold()
+        spelled = map(needle_of, [denied.value for denied in self.denied.values()] if written else ())
+        needles = {needle for needle in spelled if needle in written}
+        shown = {path: _masked(path, needles) if needles else path for path in self.unknown}
+        keys = {name if shown[path] == path else "*" for path, name in self.unknown.items()}
+        for key, denied in self.denied.items():
+            if shown.get(denied.path, denied.path) != denied.path:
+                self.denied[key] = denied._replace(path=shown[denied.path])
+        return tuple(sorted(self.removed.union(shown.values()))), tuple(sorted(keys))
+
+    def _deny_leaf(self, path: str, kind: Kind, leaf: str) -> None:
+        text = leaf.strip()
+        if not text or (kind, text) in self.denied:
+            return
+        search = search_of(kind, text)
+        if text.lower() in self.rules.shop_hosts or (kind is Kind.IP and not is_public_address(text)):
+            search = Search.NEVER
+        self.denied[kind, text] = Denied(path=path, kind=kind, value=text, search=search)
+
+    def denies_contact(self) -> bool:
+        """Whether contact data goes."""
+        return self.gate.denies(Need.MARKETING, Kind.NAME)
+
+
+def is_personal_name(name: str) -> bool:
+    """Whether a key itself looks like an identifier, or like something that a person wrote."""
+    return len(name) > LONGEST_NAME_CHARS or _is_personal(name)
+
+
+@lru_cache(maxsize=8192)
+def _is_personal(name: str) -> bool:
+    return bool(MANY_DIGITS.search(name) or identifiers_in(name, shapes=True))
+
+
+def _masked(path: str, needles: set[str]) -> str:
+    start, _, inner = path.rpartition("[")
+    folded = inner.casefold()
+    words = {word for word in WORDS.split(folded) if len(word) >= SHORTEST_WORD and not word.isdigit()}
+    is_personal = words & needles or any(needle in folded for needle in needles if len(needle) >= SHORTEST_PART)
+    return f"{start}[*]" if is_personal else path

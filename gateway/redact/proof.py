@@ -1,0 +1,181 @@
+"""The egress proof: no denied value is in the bytes that are about to leave."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.redact.shapes import Field, Table, tables
+from gateway.redact.spellings import Reading, folded, needle_of
+from gateway.redact.verdict import LOOSE, Denied, Kind, Search
+
+# Names, places and numbers are words that an order may use for something else; a hit is looked at where it stands.
+AMBIGUOUS = frozenset({Kind.NAME, Kind.PLACE, Kind.BIRTH, Kind.AFFILIATE, Kind.SEARCH_PARAM})
+PERSONS = frozenset(
+    {"customer", "user_data", "user", "billing", "billing_address", "shipping_address", "default_address", "addresses"}
+    | {"destination", "client_details", "profile", "address"}
+)
+PERSON_KEYS = frozenset({"customer_id", "user_id", "external_id", "customerid", "client_id", "uid", "profile_id"})
+PLAIN_WORDS = re.compile(r"[^\W\d_]+(?:[ _\-][^\W\d_]+)*")
+OUR_OWN = frozenset({"consent", "consent_state", "x-ga-gcs"})
+GEO = frozenset({"country", "country_code", "country_name", "province", "province_code", "state", "region"})
+VENDOR_KEYS = frozenset(
+    {
+        "action_source",
+        "event_source_url",
+        "data_processing_options",
+        "delivery_category",
+        "custom_data",
+        "engagement_time_msec",
+    }
+    | {"timestamp_micros", "non_personalized_ads", "value_currency", "event_time", "event_id", "num_items", "$event_id"}
+)
+
+
+class Leaf(NamedTuple):
+    """One scalar of the outgoing JSON, with the keys that lead to it."""
+
+    path: tuple[str, ...]
+    text: str
+
+
+def prove(outbound: bytes, denied: Sequence[Denied]) -> tuple[str, ...]:
+    """Return the names of denied values that are in `outbound`, in any spelling; empty means proven."""
+    wanted = [value for value in denied if value.search is not Search.NEVER]
+    if not wanted:
+        return ()
+    output = _Output(outbound)
+    return tuple(sorted({value.path for value in wanted if output.leaks(value)}))
+
+
+class _Output:
+    """What is about to leave, read once for all values."""
+
+    def __init__(self, outbound: bytes) -> None:
+        self._outbound = outbound
+        self._text = outbound.decode("utf-8", "replace")
+        self._reading = Reading(self._text)
+
+    def leaks(self, denied: Denied) -> bool:
+        if denied.search is Search.WHOLE:
+            return self._reading.holds_digest(denied) or self._has_whole(denied)
+        if not self._reading.holds(denied):
+            return False
+        if self._reading.holds_digest(denied) or not _is_ambiguous(denied):
+            return True
+        return any(_holds(leaf, denied) for leaf in self._leaves) or self._is_key(denied)
+
+    def _has_whole(self, denied: Denied) -> bool:
+        needle = needle_of(denied.value)
+        if not needle or not self._reading.may_be_whole(needle) or needle not in self._wholes:
+            return False
+        return any(_is_whole(leaf, needle) for leaf in self._leaves)
+
+    def _is_key(self, denied: Denied) -> bool:
+        """Whether the value is an object's key; a plain word of a field name proves nothing."""
+        needle = needle_of(denied.value)
+        return any(needle in key for key in self._keys if not key.isidentifier())
+
+    @cached_property
+    def _leaves(self) -> list[Leaf]:
+        try:
+            value = orjson.loads(self._outbound)
+        except orjson.JSONDecodeError:
+            return [Leaf((), self._text)]
+        leaves: list[Leaf] = []
+        _gather(leaves, (), value)
+        return leaves
+
+    @cached_property
+    def _wholes(self) -> set[str]:
+        return {folded(leaf.text.strip()) for leaf in self._leaves}.union(self._reading.decoded)
+
+    @cached_property
+    def _keys(self) -> set[str]:
+        return {folded(key) for leaf in self._leaves for key in leaf.path}
+
+
+def _is_ambiguous(denied: Denied) -> bool:
+    value = denied.value.strip()
+    return denied.kind in AMBIGUOUS or value.isdigit() or bool(PLAIN_WORDS.fullmatch(value))
+
+
+def _gather(leaves: list[Leaf], path: tuple[str, ...], value: Any) -> None:
+    """Add every scalar of `value`; one in an entry of metadata stands under the entry's own key."""
+    if isinstance(value, dict):
+        named = value.get("key", value.get("name")) if "value" in value else None
+        for key, item in value.items():
+            _gather(leaves, (*path, named if key == "value" and isinstance(named, str) else key), item)
+    elif isinstance(value, list):
+        for item in value:
+            _gather(leaves, path, item)
+    elif value is not None and not isinstance(value, bool):
+        leaves.append(Leaf(path, str(value)))
+
+
+def _holds(leaf: Leaf, denied: Denied) -> bool:
+    if _is_own(leaf) or (_is_order_word(leaf) and not _is_person(leaf)) or leaf.path[-1:] in GEO_PATHS:
+        return False
+    if denied.kind in LOOSE and _is_attribution(leaf):
+        return False
+    return Reading(leaf.text).holds(denied)
+
+
+def _is_whole(leaf: Leaf, needle: str) -> bool:
+    if _is_own(leaf) or _is_attribution(leaf) or leaf.path[-1:] in GEO_PATHS:
+        return False
+    if not _is_person(leaf) and (_is_order_word(leaf) or _is_order_text(leaf) or needle.isdigit()):
+        return False
+    text = folded(leaf.text.strip())
+    return text == needle or (len(text) > len(needle) and needle in Reading(leaf.text).decoded)
+
+
+def _is_own(leaf: Leaf) -> bool:
+    return bool(leaf.path) and leaf.path[0] in OUR_OWN
+
+
+def _is_person(leaf: Leaf) -> bool:
+    return not PERSONS.isdisjoint(leaf.path[:-1]) or leaf.path[-1:] in PERSON_PATHS
+
+
+def _is_attribution(leaf: Leaf) -> bool:
+    name = leaf.path[-1] if leaf.path else ""
+    return "utm_" in name or leaf.text.startswith(("http://", "https://", "/"))
+
+
+def _is_order_word(leaf: Leaf) -> bool:
+    return bool(leaf.path) and (leaf.path[-1] in order_words() or leaf.path[-1] in VENDOR_KEYS)
+
+
+def _is_order_text(leaf: Leaf) -> bool:
+    return bool(leaf.path) and leaf.path[-1] in order_texts()
+
+
+GEO_PATHS = frozenset((key,) for key in GEO)
+PERSON_PATHS = frozenset((key,) for key in PERSON_KEYS)
+
+
+@lru_cache(maxsize=1)
+def order_words() -> frozenset[str]:
+    """Return the keys whose values the platform writes: amounts, ids, dates, states."""
+    return _keys_of(frozenset({Field.KEEP})) - {"name"}
+
+
+@lru_cache(maxsize=1)
+def order_texts() -> frozenset[str]:
+    """Return the keys whose values are words of the shop: items, titles, codes."""
+    return _keys_of(frozenset({Field.TEXT, Field.ITEM_TEXT, Field.PAYMENT_TITLE, Field.IMAGE}))
+
+
+def _keys_of(classes: frozenset[Field]) -> frozenset[str]:
+    return frozenset(key for table in tables().values() for key in _keys_in(table, classes))
+
+
+def _keys_in(table: Table, classes: frozenset[Field]) -> Iterator[str]:
+    for key, rule in table.fields.items():
+        if isinstance(rule, Table):
+            yield from _keys_in(rule, classes)
+        elif rule in classes:
+            yield key

@@ -1,0 +1,123 @@
+"""Texts that stay unless they hold a denied value: titles, codes, words of items, addresses of pages."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from gateway.redact.ledger import Ledger
+from gateway.redact.spellings import Reading
+from gateway.redact.verdict import LOOSE, Denied, Search
+
+
+class _Gone:
+    """Stands for a value that went, so that nothing in JSON can be mistaken for it."""
+
+
+GONE: Final = _Gone()
+SHORTEST_CHARS = 5
+ITEM_IDS = ("sku", "item_id", "product_id", "variant_id", "id")
+
+
+class Role(StrEnum):
+    """What a text is there for."""
+
+    TEXT = "text"  # a title or a code: goes
+    ITEM = "item"  # words of an item: replaced by its SKU
+    ATTRIBUTION = "attribution"  # utm words and pages: a city's name is no hit here
+
+
+class Spot(NamedTuple):
+    """Where a text stands in the rebuilt payload."""
+
+    container: Any
+    key: Any
+    path: str
+    role: Role
+    text: str
+
+
+@dataclass(slots=True)
+class Texts:
+    """The texts of one payload, read together once all denied values are known."""
+
+    spots: list[Spot] = field(default_factory=list)
+    swept: list[list[dict[str, object]]] = field(default_factory=list)
+
+    def add(self, container: Any, key: Any, path: str, role: Role, text: str) -> None:
+        """Remember a text, unless it is too short to hold anything."""
+        if len(text) >= SHORTEST_CHARS:
+            self.spots.append(Spot(container, key, path, role, text))
+
+    def add_list(self, items: list[Any], path: str, role: Role) -> None:
+        """Remember the texts of a list."""
+        for index, item in enumerate(items):
+            if isinstance(item, str) and len(item) >= SHORTEST_CHARS:
+                self.spots.append(Spot(items, index, path, role, item))
+
+    def add_tree(self, container: Any, key: Any, path: str, role: Role) -> None:
+        """Remember every text at and below a place."""
+        value = container[key]
+        if isinstance(value, str):
+            self.add(container, key, path, role, value)
+        elif isinstance(value, (dict, list)):
+            for below in value if isinstance(value, dict) else range(len(value)):
+                self.add_tree(value, below, path, Role.TEXT)
+
+    def sweep_later(self, entries: list[dict[str, object]]) -> None:
+        """Remember a list of entries that may lose their values."""
+        self.swept.append(entries)
+
+    def settle(self, ledger: Ledger) -> None:
+        """Take out or replace every text that holds a denied value."""
+        hits = [*self._holding_identifiers(ledger), *self._holding_denied(ledger)]
+        troubled = {(id(spot.container), spot.key) for spot in hits}
+        for spot in hits:
+            ledger.went(spot.path, spot.text)
+            _replace(spot, troubled)
+        for entries in self.swept if hits else ():
+            entries[:] = [entry for entry in entries if entry.get("value") is not GONE]
+
+    def _holding_identifiers(self, ledger: Ledger) -> list[Spot]:
+        hits: list[Spot] = []
+        for spot in self.spots:
+            is_read = spot.role is not Role.ATTRIBUTION
+            findings = ledger.holds_denied_words(spot.text, is_item=spot.role is Role.ITEM) if is_read else []
+            if findings:
+                ledger.note(spot.path, findings)
+                hits.append(spot)
+        return hits
+
+    def _holding_denied(self, ledger: Ledger) -> list[Spot]:
+        wanted = [denied for denied in ledger.denied.values() if denied.search is Search.ANYWHERE]
+        if not wanted or not self.spots:
+            return []
+        reading = Reading("\n".join(spot.text for spot in self.spots))
+        held = [denied for denied in wanted if reading.holds(denied)]
+        return [spot for spot in self.spots if _holds_any(spot, held)] if held else []
+
+
+def _holds_any(spot: Spot, hits: list[Denied]) -> bool:
+    reading = Reading(spot.text)
+    is_attribution = spot.role is Role.ATTRIBUTION
+    return any(reading.holds(denied) for denied in hits if not (is_attribution and denied.kind in LOOSE))
+
+
+def _replace(spot: Spot, troubled: set[tuple[int, Any]]) -> None:
+    """Put the item's SKU in the place of its words; anything else goes."""
+    if isinstance(spot.container, list):
+        spot.container[spot.key] = ""
+    elif spot.role is Role.ITEM:
+        _replace_by_sku(spot.container, spot.key, troubled)
+    elif "value" in spot.container and spot.key == "value":
+        spot.container[spot.key] = GONE
+    else:
+        spot.container.pop(spot.key, None)
+
+
+def _replace_by_sku(item: dict[str, object], key: str, troubled: set[tuple[int, Any]]) -> None:
+    """A SKU that is in trouble itself is no substitute; then an id is."""
+    for name in ITEM_IDS:
+        if item.get(name) and (id(item), name) not in troubled:
+            item[key] = str(item[name])
+            return
+    item.pop(key, None)

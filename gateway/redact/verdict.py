@@ -1,0 +1,137 @@
+"""What can be known of one value: its kind, what must be granted for it to leave, and how the proof looks for it."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.model.decision import Strip
+
+
+class Need(StrEnum):
+    """What must be granted for a value to leave."""
+
+    __hash__ = str.__hash__  # looked up for every value of every payload
+
+    NONE = "none"
+    MARKETING = "marketing"
+    ANALYTICS = "analytics"
+    EITHER = "either"  # whatever the destination serves
+    BOTH = "both"  # several identifiers that cannot be told apart
+    NEVER = "never"  # goes whenever anything goes
+
+
+class Kind(StrEnum):
+    """What a value is."""
+
+    __hash__ = str.__hash__  # looked up for every value of every payload
+
+    EMAIL = "email"
+    PHONE = "phone"
+    NAME = "name"
+    ADDRESS = "address"
+    PLACE = "place"  # city, postcode
+    BIRTH = "birth"
+    TAX_ID = "tax_id"
+    PERSON_ID = "person_id"  # the same person wherever they are
+    DEVICE_ID = "device_id"  # the same browser, device or session
+    CLIENT_ID = "client_id"  # an analytics tool's name for a browser
+    COOKIE = "cookie"
+    CLICK_ID = "click_id"
+    LINKER = "linker"
+    PERSON_PARAM = "person_param"  # a mail tool's name for a recipient
+    CAMPAIGN = "campaign"
+    AFFILIATE = "affiliate"
+    SEARCH_PARAM = "search_param"
+    APP = "app"  # a tracking app's bundle
+    IP = "ip"
+    USER_AGENT = "user_agent"
+    DEVICE = "device"  # language, screen size
+    UUID = "uuid"
+    HASH = "hash"
+    OPAQUE = "opaque"  # random-looking
+    BEARER = "bearer"  # opens pages or accounts for whoever shows it
+    PAYMENT = "payment"
+    CONSENT_RECORD = "consent_record"
+    PROFILE = "profile"  # what a person bought so far
+    BEHAVIOUR = "behaviour"  # what a session did
+
+
+class Search(StrEnum):
+    """How the proof looks for a denied value."""
+
+    ANYWHERE = "anywhere"  # every spelling of it, in any place
+    WHOLE = "whole"  # as a whole value outside ecommerce fields
+    NEVER = "never"  # cannot be told from chance: loopback addresses, the shop's own hosts
+
+
+CONTACT = frozenset({Kind.EMAIL, Kind.PHONE, Kind.NAME, Kind.ADDRESS, Kind.PLACE, Kind.BIRTH, Kind.TAX_ID})
+# What a renewal does not inherit from an old browser.
+UNCHANGING = CONTACT | {Kind.PERSON_ID, Kind.BEARER, Kind.PAYMENT, Kind.CONSENT_RECORD, Kind.PROFILE, Kind.BEHAVIOUR}
+UNCHANGING |= {Kind.CAMPAIGN, Kind.SEARCH_PARAM}
+UNSEARCHED = frozenset({Kind.PROFILE, Kind.BEHAVIOUR, Kind.DEVICE, Kind.PAYMENT, Kind.CONSENT_RECORD, Kind.CAMPAIGN})
+COMMON_WORDS = frozenset(
+    {"true", "false", "yes", "no", "none", "null", "undefined", "granted", "denied", "unknown", "0", "(none)"}
+    | {"(not set)", "direct", "(direct)", "organic", "not provided", "not-set", "default", "customer", "guest"}
+    | {"disabled", "enabled", "admin", "utm", "referral", "typein", "mobile_app", "desktop", "mobile", "tablet"}
+)
+# What tags and links are called by, where a plain word is a campaign's rather than a person's.
+TAGS = frozenset({Kind.CLICK_ID, Kind.COOKIE, Kind.APP, Kind.AFFILIATE, Kind.SEARCH_PARAM, Kind.PERSON_PARAM})
+# May stand in the words of a campaign by chance.
+LOOSE = frozenset({Kind.PLACE, Kind.AFFILIATE, Kind.SEARCH_PARAM})
+ANYWHERE_FROM_CHARS = 8
+SHORTEST_PHONE = 7
+LONGEST_WORD = 16
+MARKS = re.compile(r"\d\.|:")
+
+
+class Finding(NamedTuple):
+    """One identifier that was found in a value."""
+
+    kind: Kind
+    need: Need
+    value: str
+
+
+class Denied(NamedTuple):
+    """One value that must not leave; `path` and `kind` may be shown, the value never."""
+
+    path: str
+    kind: str
+    value: str
+    search: Search = Search.ANYWHERE
+
+    def __repr__(self) -> str:
+        return f"Denied(path={self.path!r}, kind={self.kind!r}, search={self.search!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Tells for one strip what goes."""
+
+    needs: tuple[Need, ...]
+    is_stale: bool
+
+    @classmethod
+    def of(cls, strip: Strip) -> "Gate":
+        """Read a strip once for a whole payload."""
+        goes = {Need.NEVER: True, Need.MARKETING: strip.marketing, Need.ANALYTICS: strip.analytics}
+        goes[Need.EITHER] = strip.either
+        goes[Need.BOTH] = strip.marketing or strip.analytics or strip.either
+        return cls(tuple(need for need, is_denied in goes.items() if is_denied), strip.stale)
+
+    def denies(self, need: Need, kind: Kind) -> bool:
+        """Whether a value of this kind and need goes."""
+        return need in self.needs or (self.is_stale and need is not Need.NONE and kind not in UNCHANGING)
+
+
+def search_of(kind: Kind, value: str) -> Search:
+    """Return how the proof looks for a value; short ones only as whole values."""
+    if kind in UNSEARCHED or value.casefold() in COMMON_WORDS:
+        return Search.NEVER
+    if kind in TAGS and value.isalpha() and value.islower() and len(value) <= LONGEST_WORD:
+        return Search.WHOLE
+    is_long = len(value) >= (SHORTEST_PHONE if kind is Kind.PHONE else ANYWHERE_FROM_CHARS)
+    # Under a key like `email_sent` there may be no more than a flag.
+    is_itself = (kind is Kind.EMAIL and ("@" in value or "%" in value)) or (kind is Kind.IP and MARKS.search(value))
+    return Search.ANYWHERE if is_long or is_itself else Search.WHOLE
