@@ -1,0 +1,1 @@
+"""Things going out: requests built per kind of destination, sent through one door, tried again."""
