@@ -1,0 +1,182 @@
+"""Consent as rows: evidence, records, lowerings and what an order holds."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, insert
+
+from gateway.model.consent import (
+    Basis,
+    Category,
+    Channel,
+    Choices,
+    Evidence,
+    Lowering,
+    OrderConsent,
+    SignalState,
+    Source,
+)
+from gateway.storage.bulk import insert_returning
+from gateway.storage.statements import Row, insert_for, rows_by
+from gateway.storage.tables import lowerings, orders, records
+
+Subject = tuple[str, str, str]  # store id, subject kind, subject
+
+_ADD_RECORDS: Final = insert(records).returning(records.c.id, sort_by_parameter_order=True)
+_SUBJECT: Final = ("store_id", "subject_kind", "subject")
+_ORDER: Final = ("store_id", "order_id")
+
+
+def evidence_columns(evidence: Evidence) -> Row:
+    """Return the columns of `records` that hold evidence."""
+    return {
+        "state": evidence.state.value,
+        "choices": evidence.choices.as_json,
+        "source": evidence.source.value,
+        "basis": evidence.basis.value,
+        "captured_at": evidence.captured_at,
+        "gpc": evidence.gpc,
+        "cmp": evidence.cmp,
+        "entry": evidence.entry,
+        "region": evidence.region,
+        "note": evidence.note,
+        "unreadable": evidence.unreadable,
+    }
+
+
+def evidence_of(row: Mapping[Any, Any]) -> Evidence:
+    """Read back what `evidence_columns` wrote."""
+    return Evidence(
+        choices=Choices.of_json(row["choices"]),
+        state=SignalState(row["state"]),
+        source=Source(row["source"]),
+        basis=Basis(row["basis"]),
+        captured_at=row["captured_at"],
+        gpc=bool(row["gpc"]),
+        cmp=row["cmp"],
+        entry=row["entry"],
+        region=row["region"],
+        note=row["note"],
+        unreadable=bool(row["unreadable"]),
+    )
+
+
+def stamp_of(evidence: Evidence) -> str:
+    """Return a digest by which the same entry in a later webhook is told from a new one."""
+    said = orjson.dumps(
+        [evidence.entry, evidence.choices.as_json, evidence.state, evidence.captured_at, evidence.gpc, evidence.note]
+    )
+    return hashlib.sha256(said).hexdigest()
+
+
+def order_columns(consent: OrderConsent) -> Row:
+    """Return the columns of `orders` that hold the consent at order time."""
+    recorded = consent.recorded
+    known = evidence_columns(recorded) if recorded else {}
+    return {
+        "record_id": consent.record_id,
+        "consent_state": known.get("state"),
+        "choices": known.get("choices"),
+        "source": known.get("source"),
+        "basis": known.get("basis"),
+        "captured_at": known.get("captured_at"),
+        "recorded_at": consent.recorded_at,
+        "entry": known.get("entry"),
+        "gpc": known.get("gpc", False),
+        "region": known.get("region", ""),
+        "unreadable": known.get("unreadable", False),
+        "given_after": consent.given_after,
+        "frozen_at": consent.frozen_at,
+    }
+
+
+def order_consent_of(row: Mapping[Any, Any]) -> OrderConsent:
+    """Read the consent of an order from its row."""
+    recorded = None
+    if row["consent_state"] is not None:
+        recorded = evidence_of({**row, "state": row["consent_state"], "cmp": "", "note": ""})
+    return OrderConsent(
+        recorded=recorded,
+        record_id=row["record_id"],
+        recorded_at=row["recorded_at"],
+        frozen_at=row["frozen_at"],
+        given_after=bool(row["given_after"]),
+        placed_at=row["placed_at"],
+    )
+
+
+def copied_to_json(evidence: Evidence) -> Row:
+    """Return evidence that a shop copied onto a renewal, for the `copied` column."""
+    columns = evidence_columns(evidence)
+    at = evidence.captured_at
+    return {**columns, "captured_at": at.isoformat() if at else None}
+
+
+def copied_of_json(value: Row | None) -> Evidence | None:
+    """Read what `copied_to_json` wrote."""
+    if value is None:
+        return None
+    at = value["captured_at"]
+    return evidence_of({**value, "captured_at": datetime.fromisoformat(at) if at else None})
+
+
+def add_records(connection: Connection, rows: Sequence[Row]) -> list[int]:
+    """Add rows to the append-only records; return their ids in the same order."""
+    return sorted(row.id for row in insert_returning(connection, _ADD_RECORDS, rows))  # numbers rise in order
+
+
+def record_row(
+    store_id: str, evidence: Evidence, channel: Channel, received_at: datetime, **subject: str | int | bytes | None
+) -> Row:
+    """Return one row of `records`; every column is named, so that rows of one batch have the same shape."""
+    return {
+        "store_id": store_id,
+        "order_id": None,
+        "session_hash": None,
+        "customer_id": None,
+        "seq": None,
+        "key_id": None,
+        "sealed": None,
+        **subject,
+        "channel": channel.value,
+        "received_at": received_at,
+        **evidence_columns(evidence),
+    }
+
+
+def lower(connection: Connection, rows: Sequence[Row]) -> None:
+    """Remember what takes grants back: store_id, subject_kind, subject, category, by, at, record_id.
+
+    What came last is kept, also when something older is heard of later.
+    """
+    last: dict[tuple[str, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: row["at"]):
+        last[row["store_id"], row["subject_kind"], row["subject"], row["category"]] = row
+    if not last:
+        return
+    statement = insert_for(connection, lowerings)
+    told = statement.excluded
+    upsert = statement.on_conflict_do_update(
+        index_elements=["store_id", "subject_kind", "subject", "category"],
+        set_={name: told[name] for name in ("by", "at", "record_id")},
+        where=told["at"] >= lowerings.c.at,
+    )
+    connection.execute(upsert, [last[key] for key in sorted(last)])
+
+
+def lowerings_of(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, list[Lowering]]:
+    """Return all lowerings of the given subjects."""
+    found: dict[Subject, list[Lowering]] = {}
+    for row in rows_by(connection, lowerings, _SUBJECT, subjects):
+        key = (row["store_id"], row["subject_kind"], row["subject"])
+        lowering = Lowering(category=Category(row["category"]), by=row["by"], at=row["at"])
+        found.setdefault(key, []).append(lowering)
+    return found
+
+
+def order_rows(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+    """Return the rows of orders by (store id, order id)."""
+    return {(row["store_id"], row["order_id"]): row for row in rows_by(connection, orders, _ORDER, keys)}

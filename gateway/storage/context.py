@@ -1,0 +1,195 @@
+"""What dispatch reads of a batch: bodies, orders, the orders that began their subscriptions, and lowerings."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, select
+
+from gateway.model.consent import Lowering
+from gateway.model.order import Origin, Relation
+from gateway.storage.consent import Subject, lowerings_of, order_rows
+from gateway.storage.statements import Row, is_among
+from gateway.storage.tables import bodies, customers, orders, sessions, subscriptions
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Context:
+    """Rows by key, as they were in one read."""
+
+    orders: dict[Key, Row] = field(default_factory=dict)
+    subscriptions: dict[Key, Row] = field(default_factory=dict)
+    customers: dict[Key, Row] = field(default_factory=dict)
+    sessions: dict[Key, Row] = field(default_factory=dict)
+    lowerings: dict[Subject, list[Lowering]] = field(default_factory=dict)
+    bodies: dict[int, Row] = field(default_factory=dict)
+    beginnings: dict[Key, list[Row]] = field(default_factory=dict)
+
+    def parents_of(self, store_id: str, subscription_ids: Collection[str]) -> list[Row]:
+        """Return the rows of the orders that began these subscriptions, of those that are known."""
+        told = [self.subscriptions.get((store_id, one)) or {} for one in subscription_ids]
+        rows = [self.orders.get((store_id, one.get("parent_order_id") or "")) for one in told]
+        return [row for row in rows if row is not None and row["has_order"]]
+
+    def behind(self, order: Row) -> list[Row]:
+        """Return the rows of the orders that a renewal follows: by its subscriptions, else by its customer."""
+        if order["subscription_ids"]:
+            return self.parents_of(order["store_id"], order["subscription_ids"])
+        return self.beginnings.get((order["store_id"], order["customer_id"] or ""), [])
+
+
+def load_context(
+    connection: Connection,
+    *,
+    order_keys: Sequence[Key] = (),
+    subscription_keys: Sequence[Key] = (),
+    customer_keys: Sequence[Key] = (),
+    session_keys: Sequence[Key] = (),
+    body_ids: Collection[int] = (),
+) -> Context:
+    """Read everything that decides a batch; the number of queries does not grow with the batch."""
+    context = Context(orders=order_rows(connection, order_keys), bodies=body_rows(connection, body_ids))
+    named = [(row["store_id"], one) for row in context.orders.values() for one in row["subscription_ids"]]
+    context.subscriptions = _subscriptions(connection, [*subscription_keys, *named])
+    parents = [
+        (row["store_id"], row["parent_order_id"]) for row in context.subscriptions.values() if row["parent_order_id"]
+    ]
+    context.orders.update(order_rows(connection, [key for key in parents if key not in context.orders]))
+    unlinked = [(row["store_id"], row["customer_id"]) for row in context.orders.values() if _is_unlinked(row)]
+    context.beginnings = beginnings_of(connection, unlinked)
+    followed = [row for rows in context.beginnings.values() for row in rows]
+    context.sessions = _sessions(connection, session_keys)
+    context.customers = _customers(connection, [*customer_keys, *_renewed(context), *_owners(context)])
+    subjects = {subject for row in [*context.orders.values(), *followed] for subject in subjects_of(row)}
+    subjects |= {(store_id, "customer", one) for store_id, one in customer_keys}
+    subscribers = [row for row in context.subscriptions.values() if row["customer_id"]]
+    subjects |= {
+        (row["store_id"], kind, row["customer_id"]) for row in subscribers for kind in ("customer", "renewals")
+    }
+    subjects |= {(store_id, "subscription", subscription_id) for store_id, subscription_id in context.subscriptions}
+    context.lowerings = lowerings_of(connection, sorted(subjects))
+    return context
+
+
+def subjects_of(order: Row) -> list[Subject]:
+    """Return every subject whose lowerings may count for an order or for its renewals."""
+    store_id = order["store_id"]
+    named = [
+        ("order", order["order_id"]),
+        ("session", order["session_hash"]),
+        ("customer", order["customer_id"]),
+        ("email", order["email_hash"]),
+        ("renewals", order["customer_id"]),
+        *(("subscription", subscription_id) for subscription_id in order["subscription_ids"]),
+    ]
+    return [(store_id, kind, subject) for kind, subject in named if subject]
+
+
+def beginnings_of(connection: Connection, customer_keys: Sequence[Key]) -> dict[Key, list[Row]]:
+    """Return the orders with a record by which customers' renewals go that name no subscription.
+
+    These are the orders that began their subscriptions, where they are known; else the first order of each customer
+    that has a record. What later orders denied lowers it, and what they granted does not raise it.
+    """
+    if not customer_keys:
+        return {}
+    keys = sorted(set(customer_keys))
+    found = _by_customer(connection, _began_subscriptions(keys))
+    others = [key for key in keys if key not in found]
+    return found | (_by_customer(connection, _first_orders(others)) if others else {})
+
+
+def body_rows(connection: Connection, body_ids: Collection[int]) -> dict[int, Row]:
+    """Return sealed bodies by id."""
+    if not body_ids:
+        return {}
+    statement = select(bodies.c.id, bodies.c.key_id, bodies.c.sealed).where(bodies.c.id.in_(sorted(body_ids)))
+    return {row["id"]: dict(row) for row in connection.execute(statement).mappings()}
+
+
+def newest_record_of_customer(connection: Connection, store_id: str, customer_id: str) -> Row | None:
+    """Return the order of a customer whose record was captured last."""
+    statement = (
+        select(orders)
+        .where(orders.c.store_id == store_id, orders.c.customer_id == customer_id, orders.c.consent_state == "answered")
+        .order_by(orders.c.captured_at.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).mappings().first()
+    return dict(row) if row else None
+
+
+def _renewed(context: Context) -> list[Key]:
+    """Return the customers of renewals, whose newest answer may count."""
+    return [(row["store_id"], row["customer_id"]) for row in context.orders.values() if row["customer_id"]]
+
+
+def _is_unlinked(order: Row) -> bool:
+    is_renewal = order["origin"] == Origin.RENEWAL or order["relation"] == Relation.RENEWAL
+    return is_renewal and not order["subscription_ids"] and order["customer_id"] is not None
+
+
+def _by_customer(connection: Connection, statement: Select[Any]) -> dict[Key, list[Row]]:
+    found: dict[Key, dict[str, Row]] = {}
+    for row in connection.execute(statement).mappings():
+        found.setdefault((row["store_id"], row["buyer"]), {})[row["order_id"]] = dict(row)
+    return {key: list(rows.values()) for key, rows in found.items()}
+
+
+def _began_subscriptions(keys: Sequence[Key]) -> Select[Any]:
+    is_parent = and_(
+        subscriptions.c.store_id == orders.c.store_id, subscriptions.c.parent_order_id == orders.c.order_id
+    )
+    return (
+        select(orders, subscriptions.c.customer_id.label("buyer"))
+        .join(subscriptions, is_parent)
+        .where(is_among((subscriptions.c.store_id, subscriptions.c.customer_id), keys))
+        .where(orders.c.consent_state.is_not(None))
+    )
+
+
+def _first_orders(keys: Sequence[Key]) -> Select[Any]:
+    at = func.coalesce(orders.c.placed_at, orders.c.seen_at)
+    counts = and_(
+        is_among((orders.c.store_id, orders.c.customer_id), keys),
+        orders.c.consent_state.is_not(None),
+        orders.c.origin != Origin.RENEWAL,
+        orders.c.relation != Relation.RENEWAL,
+    )
+    first = select(orders.c.store_id, orders.c.customer_id, func.min(at).label("first_at")).where(counts)
+    grouped = first.group_by(orders.c.store_id, orders.c.customer_id).subquery()
+    is_first = and_(
+        orders.c.store_id == grouped.c.store_id, orders.c.customer_id == grouped.c.customer_id, at == grouped.c.first_at
+    )
+    return select(orders, orders.c.customer_id.label("buyer")).join(grouped, is_first).where(counts)
+
+
+def _subscriptions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+    if not keys:
+        return {}
+    where = is_among((subscriptions.c.store_id, subscriptions.c.subscription_id), keys)
+    rows = connection.execute(select(subscriptions).where(where)).mappings()
+    return {(row["store_id"], row["subscription_id"]): dict(row) for row in rows}
+
+
+def _owners(context: Context) -> list[Key]:
+    """The customers that sessions are known to belong to."""
+    return [(row["store_id"], row["customer_id"]) for row in context.sessions.values() if row["customer_id"]]
+
+
+def _customers(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+    if not keys:
+        return {}
+    where = is_among((customers.c.store_id, customers.c.customer_id), keys)
+    rows = connection.execute(select(customers).where(where)).mappings()
+    return {(row["store_id"], row["customer_id"]): dict(row) for row in rows}
+
+
+def _sessions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+    if not keys:
+        return {}
+    where = is_among((sessions.c.store_id, sessions.c.session_hash), keys)
+    rows = connection.execute(select(sessions).where(where)).mappings()
+    return {(row["store_id"], row["session_hash"]): dict(row) for row in rows}

@@ -1,0 +1,161 @@
+"""The database: reads, durable writes, time, and the bell that wakes whoever waits for work."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from gateway.storage.engines import parse_url
+from gateway.storage.failures import as_not_recorded
+from gateway.storage.listening import Bell
+from gateway.storage.postgres import Postgres
+from gateway.storage.sqlite import Sqlite
+from gateway.storage.writing import Writers
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Handler = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
+
+_WAKE: Final = "gateway_wake"
+
+
+def announce_work(connection: Connection) -> None:
+    """Ring for workers when this transaction has been committed."""
+    connection.info[_WAKE] = True
+
+
+class Backend(Protocol):
+    """One kind of database: how it reads, commits and tells the time. Raises what its driver raises."""
+
+    @property
+    def bell(self) -> Bell: ...
+    @property
+    def writers(self) -> int: ...
+    def read(self, job: Callable[[Connection], T]) -> T: ...
+    def write(self, job: Callable[[Connection], T]) -> T: ...
+    def now(self) -> datetime: ...
+    def close(self) -> None: ...
+
+
+class Database:
+    """One database, whichever kind. Every failure of it is raised as NotRecorded, and the next call tries anew.
+
+    Jobs get a connection inside a transaction and may run more than once; they must change nothing but the database.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None, connections: int = 16) -> None:
+        """Open nothing yet; `clock` replaces the database's own time, `connections` counts PostgreSQL's."""
+        parsed = parse_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._backend: Backend = Sqlite(parsed) if self.is_sqlite else Postgres(parsed, connections=connections)
+        self._clock = clock
+        self._memories: dict[Callable[..., Any], _Memory] = {}
+        self._writers = Writers(self._transact, threads=self._backend.writers)
+
+    def now(self) -> datetime:
+        """Return the time that all processes on this database share."""
+        return self._clock() if self._clock else _refusing(self._backend.now)
+
+    def read(self, job: Callable[[Connection], T]) -> T:
+        """Run `job` on a connection that only reads; no lock outlives it."""
+        return _refusing(lambda: self._backend.read(job))
+
+    def recall(self, job: Callable[[Connection, datetime], T], *, for_seconds: float) -> T:
+        """Return what `job` read at most so long ago, or while one thread reads it anew; pass the same function."""
+        memory = self._memories.setdefault(job, _Memory())
+        value: T = memory.recall(lambda: self.read(lambda connection: job(connection, self.now())), for_seconds)
+        return value
+
+    def write(self, job: Callable[[Connection], T]) -> T:
+        """Run `job` in a transaction and return once it is on disk."""
+        if not self.is_sqlite:
+            return self._transact(job)
+        result: T = self._writers.submit(_one_by_one, job)
+        return result
+
+    def write_together(self, handler: Handler[Item, Result], item: Item) -> Result:
+        """Have `handler` write `item` in one transaction with whatever else waits for the same handler.
+
+        It answers with one result per item, in order; an exception among them is raised for that item alone, with
+        the rest committed. Pass the same function object each time.
+        """
+        result: Result = self._writers.submit(handler, item)
+        return result
+
+    def wake(self) -> None:
+        """Tell workers that there is something to do."""
+        self._backend.bell.ring()
+
+    def wake_here(self) -> None:
+        """Wake the worker of this process only."""
+        self._backend.bell.ring_here()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Sleep until there may be something to do; False when the time ran out. For one thread of a process."""
+        return self._backend.bell.wait(timeout_seconds)
+
+    def watch_commits(self, hear: Callable[[float, int], None]) -> None:
+        """Tell `hear` of every transaction of the writers: how long it took in seconds, and for how many writes."""
+        self._writers.hear = hear
+
+    @property
+    def waiting_writes(self) -> int:
+        """How many writes wait for a transaction."""
+        return self._writers.depth
+
+    def close(self) -> None:
+        """Commit what waits and let go of every connection."""
+        self._writers.close()
+        self._backend.bell.close()
+        self._backend.close()
+
+    def _transact(self, job: Callable[[Connection], T]) -> T:
+        result, has_work = _refusing(lambda: self._backend.write(lambda connection: _watched(connection, job)))
+        if has_work:
+            self._backend.bell.ring()
+        return result
+
+
+class _Memory:
+    """One value that is read now and then, by one thread while the others go on with the last one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at: float | None = None
+        self._value: Any = None
+
+    def recall(self, read: Callable[[], Any], for_seconds: float) -> Any:
+        if not self._is_fresh(for_seconds) and self._lock.acquire(blocking=self._read_at is None):
+            try:
+                if not self._is_fresh(for_seconds):
+                    self._value, self._read_at = read(), time.monotonic()
+            finally:
+                self._lock.release()
+        return self._value
+
+    def _is_fresh(self, for_seconds: float) -> bool:
+        return self._read_at is not None and time.monotonic() - self._read_at <= for_seconds
+
+
+def _refusing(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except Exception as error:
+        refused = as_not_recorded(error)
+        if refused is None or refused is error:
+            raise
+        raise refused from error
+
+
+def _watched(connection: Connection, job: Callable[[Connection], T]) -> tuple[T, bool]:
+    connection.info.pop(_WAKE, None)
+    result = job(connection)
+    return result, bool(connection.info.pop(_WAKE, False))
+
+
+def _one_by_one(connection: Connection, jobs: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+    return [job(connection) for job in jobs]

@@ -1,0 +1,124 @@
+"""Connections to SQLite and PostgreSQL, with the settings that make a commit durable and a failure short."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from gateway.errors import StartRefused
+
+BUSY_SECONDS: Final = 3.0  # stores give up after five; an answer of 503 has to come before that
+_READERS: Final = 16
+_WRITER_CACHE_KIB: Final = 16_384
+_READER_CACHE_KIB: Final = 2_048  # each of them; the system caches the file for all
+_POSTGRES_OPTIONS: Final = {
+    # A host that freezes inside a transaction must not keep its locks.
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "5s",
+    "statement_timeout": "60s",
+    "synchronous_commit": "on",
+}
+
+
+def parse_url(url: str) -> URL:
+    """Return a database URL; refuses what is neither an SQLite file nor PostgreSQL by psycopg."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+        return parsed
+    raise StartRefused("database.url must be sqlite:///PATH or postgresql+psycopg://...")
+
+
+def sqlite_path(url: URL) -> Path:
+    """Return the file that an SQLite URL names."""
+    return Path(str(url.database))
+
+
+def sqlite_writer(url: URL) -> Engine:
+    """Return an engine of one connection whose transactions take the write lock when they begin."""
+    return _sqlite(url, begin="BEGIN IMMEDIATE", read_only=False, poolclass=StaticPool)
+
+
+def sqlite_readers(url: URL) -> Engine:
+    """Return an engine of connections that only read, each from a snapshot of its own."""
+    return _sqlite(url, begin="BEGIN", read_only=True, poolclass=QueuePool, pool_size=_READERS, pool_timeout=10)
+
+
+def postgres(url: URL, *, connections: int) -> Engine:
+    """Return an engine for PostgreSQL; sessions end by themselves when their process is cut off."""
+    options = " ".join(f"-c {name}={value}" for name, value in _POSTGRES_OPTIONS.items())
+    given = {"connect_timeout": 4, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5}
+    return create_engine(
+        url,
+        json_serializer=_json,
+        json_deserializer=orjson.loads,
+        pool_size=connections,
+        max_overflow=connections,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"options": options, "application_name": "gateway", **given},
+    )
+
+
+def _sqlite(url: URL, *, begin: str, read_only: bool, **pool: Any) -> Engine:
+    path = sqlite_path(url)
+    target = f"file:{_quoted(path)}?mode=rw"  # never makes a new, empty file where the old one vanished
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            target, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _configure(connection, read_only=read_only)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, json_serializer=_json, json_deserializer=orjson.loads, **pool)
+    event.listen(engine, "begin", lambda connection: _begin(connection, begin))
+    return engine
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _configure(connection: sqlite3.Connection, *, read_only: bool) -> None:
+    if not read_only:
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = {-_READER_CACHE_KIB if read_only else -_WRITER_CACHE_KIB}")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement)
+
+
+def make_sqlite_file(url: URL) -> None:
+    """Make the file and its folder where they are not there yet, readable by their owner alone."""
+    path = sqlite_path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> StartRefused:
+    """Return what to raise for a file that cannot be made or opened for writing."""
+    why = os.strerror(error.errno) if error.errno else type(error).__name__
+    return StartRefused(f"{path} cannot be written ({why.lower()}); look at database.url, and who may write there")

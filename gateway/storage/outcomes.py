@@ -1,0 +1,207 @@
+"""What became of claimed deliveries, written in batches; the next of each stream is let go in the same transaction."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, exists, insert, select, update
+
+from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
+from gateway.storage.bulk import execute_rows
+from gateway.storage.lists import ids_parameter, is_in_ids
+from gateway.storage.pausing import count_outcomes
+from gateway.storage.streams import lock_streams_of, promote
+from gateway.storage.tables import attempts, bodies, deliveries
+
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try over the network; `word` names its outcome."""
+
+    number: int
+    at: datetime
+    kind: OutcomeKind
+    word: str
+    status_code: int | None = None
+    took_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of one claimed delivery.
+
+    `state` is DUE with `next_at` for another attempt, HELD with `hold_until`, or a final state. `drop_body` deletes
+    the body once nothing open needs it. `is_gone` pauses the destination.
+    """
+
+    delivery_id: int
+    claim: str
+    state: DeliveryState
+    next_at: datetime | None = None
+    hold_until: datetime | None = None
+    action: str | None = None
+    reason: str | None = None
+    detail: dict[str, Any] | None = None
+    decided_version: int | None = None
+    attempt: Attempt | None = None
+    sent_sha256: str | None = None
+    drop_body: bool = False
+    is_gone: bool = False
+
+
+def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime) -> list[int]:
+    """Write what became of deliveries and return the ids of those whose lease still held; others change nothing."""
+    lock_streams_of(connection, [one.delivery_id for one in settled])
+    rows = _claimed_rows(connection, settled)
+    kept = [_or_ended(one, rows[one.delivery_id]) for one in settled if _is_held(one, rows.get(one.delivery_id))]
+    if not kept:
+        return []
+    connection.execute(_UPDATE, [_values(one, rows[one.delivery_id], now) for one in kept])
+    _add_attempts(connection, kept)
+    finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
+    promote(connection, finished, now=now)
+    drop_bodies(connection, [rows[one.delivery_id].body_id for one in kept if one.drop_body])
+    forget_people(connection, [one.delivery_id for one in kept if one.drop_body and one.state not in OPEN_STATES])
+    tried = [(rows[one.delivery_id].destination_id, one.attempt.kind, one.is_gone) for one in kept if one.attempt]
+    count_outcomes(connection, tried, now=now)
+    return [one.delivery_id for one in kept]
+
+
+def drop_bodies(connection: Connection, body_ids: Iterable[int | None]) -> None:
+    """Delete bodies that no open delivery needs."""
+    ids = sorted({body_id for body_id in body_ids if body_id is not None})
+    is_needed = exists().where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
+    for start in range(0, len(ids), _CHUNK):
+        connection.execute(delete(bodies).where(bodies.c.id.in_(ids[start : start + _CHUNK]), ~is_needed))
+
+
+def forget_people(connection: Connection, delivery_ids: Sequence[int]) -> None:
+    """Take the person out of deliveries whose bodies went with them."""
+    for start in range(0, len(delivery_ids), _CHUNK):
+        chunk = delivery_ids[start : start + _CHUNK]
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(chunk)).values(customer_id=None))
+
+
+def end_marked(connection: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> None:
+    """End deliveries that were to end while they were being sent, and whose lease ran out."""
+    for row in rows:
+        values = {"state": row.ending["state"], "reason": row.ending["reason"], "finished_at": now}
+        cleared = {"claim": None, "claimable_at": None, "hold_until": None, "ending": None}
+        connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(**values, **cleared))
+    promote(connection, [row.id for row in rows], now=now)
+    dropped = [row for row in rows if row.ending["drop_body"]]
+    drop_bodies(connection, [row.body_id for row in dropped])
+    forget_people(connection, [row.id for row in dropped])
+
+
+def count_lost_attempts(connection: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> None:
+    """Count the attempts of workers that were never heard of again."""
+    if not rows:
+        return
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_([row.id for row in rows]))
+        .values(attempts=deliveries.c.attempts + 1, word="lease_expired", last_attempt_at=now)
+    )
+    lost = {"at": now, "kind": OutcomeKind.RETRY, "word": "lease_expired"}
+    connection.execute(insert(attempts), [lost | {"delivery_id": row.id, "number": row.attempts + 1} for row in rows])
+
+
+_COLUMNS: Final = (
+    "state",
+    "claimable_at",
+    "hold_until",
+    "finished_at",
+    "action",
+    "reason",
+    "detail",
+    "decided_version",
+    "attempts",
+    "first_attempt_at",
+    "last_attempt_at",
+    "word",
+    "status_code",
+    "sent_sha256",
+)
+_UPDATE: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("key"))
+    .values(claim=None, ending=None, **{name: bindparam(f"new_{name}") for name in _COLUMNS})
+)
+
+
+_INSERT_ATTEMPTS: Final = insert(attempts).inline()
+
+
+def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[int, Row[Any]]:
+    dialect = connection.dialect.name
+    ids = ids_parameter(dialect, [one.delivery_id for one in settled])
+    return {row.id: row for row in connection.execute(_select_claimed(dialect), {"ids": ids})}
+
+
+@cache
+def _select_claimed(dialect: str) -> Executable:
+    statement = select(deliveries).where(is_in_ids(dialect, deliveries.c.id))
+    return statement.order_by(deliveries.c.id).with_for_update()
+
+
+def _is_held(one: Settled, row: Row[Any] | None) -> bool:
+    return row is not None and row.state == DeliveryState.SENDING and row.claim == one.claim
+
+
+def _or_ended(one: Settled, row: Row[Any]) -> Settled:
+    if row.ending is None or one.state not in OPEN_STATES:
+        return one
+    return replace(
+        one,
+        state=DeliveryState(row.ending["state"]),
+        reason=row.ending["reason"],
+        next_at=None,
+        hold_until=None,
+        drop_body=one.drop_body or row.ending["drop_body"],
+    )
+
+
+def _values(one: Settled, row: Row[Any], now: datetime) -> dict[str, Any]:
+    is_open = one.state in OPEN_STATES
+    attempt = one.attempt
+    values = {
+        "state": one.state,
+        "claimable_at": (one.hold_until or one.next_at or now) if is_open else None,
+        "hold_until": one.hold_until,
+        "finished_at": None if is_open else now,
+        "action": one.action,
+        "reason": one.reason,
+        "detail": one.detail,
+        "decided_version": one.decided_version,
+        "attempts": attempt.number if attempt else row.attempts,
+        "first_attempt_at": row.first_attempt_at or (attempt.at if attempt else None),
+        "last_attempt_at": attempt.at if attempt else row.last_attempt_at,
+        "word": attempt.word if attempt else row.word,
+        "status_code": attempt.status_code if attempt else row.status_code,
+        "sent_sha256": one.sent_sha256 or row.sent_sha256,
+    }
+    return {"key": one.delivery_id} | {f"new_{name}": value for name, value in values.items()}
+
+
+def _add_attempts(connection: Connection, settled: Collection[Settled]) -> None:
+    rows = [
+        {
+            "delivery_id": one.delivery_id,
+            "number": one.attempt.number,
+            "at": one.attempt.at,
+            "kind": one.attempt.kind,
+            "word": one.attempt.word,
+            "status_code": one.attempt.status_code,
+            "took_ms": one.attempt.took_ms,
+            "next_at": one.next_at,
+        }
+        for one in settled
+        if one.attempt
+    ]
+    if rows:
+        execute_rows(connection, _INSERT_ATTEMPTS, rows)

@@ -1,0 +1,115 @@
+"""PostgreSQL: transactions that give way and come back, and the server's own time."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import psycopg
+from sqlalchemy import Connection, RootTransaction, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import NotRecorded
+from gateway.storage.engines import postgres
+from gateway.storage.failures import is_disconnect, may_run_again
+from gateway.storage.listening import PostgresBell
+from gateway.storage.tables import of_microseconds
+
+T = TypeVar("T")
+_TRIES: Final = 8
+_RESYNC_SECONDS: Final = 10.0
+_NOW: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+
+
+class Postgres:
+    """One PostgreSQL database, shared by any number of processes."""
+
+    writers = 2  # one gathers while the other commits
+
+    def __init__(self, url: URL, *, connections: int) -> None:
+        """Connect to nothing yet."""
+        self._engine = postgres(url, connections=connections)
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        listening = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.bell = PostgresBell(self._reading, lambda: psycopg.connect(listening, autocommit=True, connect_timeout=4))
+        self._time = _SharedTime(lambda: self.read(lambda connection: int(connection.execute(_NOW).scalar_one())))
+
+    def read(self, job: Callable[[Connection], T]) -> T:
+        """Run `job`, every statement on what is committed by then; once more where the connection was stale."""
+        try:
+            return self._read_once(job)
+        except SQLAlchemyError as error:
+            if not is_disconnect(error):
+                raise
+        return self._read_once(job)
+
+    def write(self, job: Callable[[Connection], T]) -> T:
+        """Run `job` in a transaction and commit; again when it only had to give way to another."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._write_once(job)
+            except SQLAlchemyError as error:
+                if not (may_run_again(error) or is_disconnect(error)):
+                    raise
+        return self._write_once(job)
+
+    def now(self) -> datetime:
+        """Return the server's time, which all machines share."""
+        return self._time.now()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _read_once(self, job: Callable[[Connection], T]) -> T:
+        with self._reading.connect() as connection:
+            return job(connection)
+
+    def _write_once(self, job: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            with connection.begin() as transaction:
+                result = job(connection)
+                _commit(transaction)
+            return result
+
+
+def _commit(transaction: RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except SQLAlchemyError as error:
+        if is_disconnect(error):  # it may have been recorded: running it again here could record it twice
+            raise NotRecorded("the connection to the database was lost during a commit") from error
+        raise
+
+
+class _SharedTime:
+    """The server's time, asked for now and then and carried on by this machine's monotonic clock in between."""
+
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        elapsed = time.monotonic()
+        if elapsed - self._asked_at > _RESYNC_SECONDS:
+            self._resync()
+        return of_microseconds(int(time.monotonic() * 1_000_000)) + self._offset
+
+    def _resync(self) -> None:
+        with self._lock:
+            before = time.monotonic()
+            if before - self._asked_at <= _RESYNC_SECONDS:
+                return
+            try:
+                answer = of_microseconds(self._ask())
+            except SQLAlchemyError:
+                if self._asked_at == float("-inf"):
+                    raise
+                return  # the clocks part slowly; what was sent has to be written down with some time
+            after = time.monotonic()
+            self._offset = answer - of_microseconds(int((before + after) / 2 * 1_000_000))
+            self._asked_at = after

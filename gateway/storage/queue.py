@@ -1,0 +1,242 @@
+"""The queue of deliveries: intake appends, workers claim heads under a lease. Called inside a write job."""
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Executable,
+    Integer,
+    Row,
+    Text,
+    bindparam,
+    case,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
+
+from gateway.model.delivery import DeliveryState
+from gateway.storage.bulk import execute_rows, select_rows
+from gateway.storage.database import announce_work
+from gateway.storage.lists import ids_parameter, is_in_ids, is_in_rows, rows_parameter
+from gateway.storage.outcomes import count_lost_attempts, end_marked
+from gateway.storage.pausing import take_probe
+from gateway.storage.streams import at_once_if_head, lock_streams
+from gateway.storage.tables import deliveries, destinations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """One event for one destination, as intake knows it; `state` is HELD (until `hold_until`) or DUE."""
+
+    store_id: str
+    destination_id: str
+    stream: str
+    kind: str
+    message_id: str
+    topic: str
+    topic_group: str
+    state: DeliveryState
+    order_id: str | None = None
+    session_hash: str | None = None
+    customer_id: str | None = None
+    event_id: str | None = None
+    body_id: int | None = None
+    hold_until: datetime | None = None
+    policy_version: int = 0
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery under a lease; `state` is the one before the claim, `claim` the token that settles it."""
+
+    id: int
+    store_id: str
+    destination_id: str
+    stream: str
+    kind: str
+    message_id: str
+    topic: str
+    topic_group: str
+    state: DeliveryState
+    order_id: str | None
+    session_hash: str | None
+    customer_id: str | None
+    event_id: str | None
+    body_id: int | None
+    hold_until: datetime | None
+    policy_version: int
+    trace: str | None
+    attempts: int
+    accepted_at: datetime
+    first_attempt_at: datetime | None
+    claim: str
+
+
+_NEW: Final = tuple(field.name for field in fields(NewDelivery))
+_TAKEN: Final = tuple(deliveries.c[field.name] for field in fields(Claimed) if field.name != "claim")
+
+
+def enqueue(connection: Connection, new: Sequence[NewDelivery], *, now: datetime) -> None:
+    """Append deliveries to their streams; only the head of a stream may be claimed. Once per transaction."""
+    if not new:
+        return
+    lock_streams(connection, {(one.store_id, one.stream) for one in new})
+    busy = _busy_streams(connection, new)
+    rows = []
+    for one in new:
+        key = (one.store_id, one.stream, one.destination_id)
+        claimable_at = None if key in busy else (one.hold_until or now)
+        busy.add(key)
+        rows.append({name: getattr(one, name) for name in _NEW} | {"accepted_at": now, "claimable_at": claimable_at})
+    execute_rows(connection, _INSERT, rows)
+    if any(row["claimable_at"] is not None and row["claimable_at"] <= now for row in rows):
+        announce_work(connection)
+
+
+def claim(
+    connection: Connection, *, worker: str, limits: Mapping[str, int], lease: timedelta, now: datetime
+) -> list[Claimed]:
+    """Take heads that are due, at most `limits` of each destination, the longest waiting first.
+
+    A paused destination gives nothing, or one delivery when it is time to try it again. A lease that ran out is taken
+    over; the attempt that was under way counts.
+    """
+    allowed = _without_paused(connection, limits, lease=lease, now=now)
+    rows = [row for destination_id, limit in allowed.items() for row in _due(connection, destination_id, limit, now)]
+    taken, stopped = [row for row in rows if row.ending is None], [row for row in rows if row.ending is not None]
+    end_marked(connection, stopped, now=now)
+    if not taken:
+        return []
+    token = f"{worker}:{secrets.token_hex(8)}"
+    dialect = connection.dialect.name
+    ids = ids_parameter(dialect, [row.id for row in taken])
+    connection.execute(_take(dialect), {"ids": ids, "token": token, "until": now + lease})
+    count_lost_attempts(connection, [row for row in taken if row.state == DeliveryState.SENDING], now=now)
+    return [_claimed(row, token) for row in taken]
+
+
+def give_back(connection: Connection, claimed: Sequence[Claimed], *, now: datetime) -> None:
+    """Undo claims of which nothing was started, so that anybody may take them at once."""
+    returned = {
+        "state": case((deliveries.c.hold_until.is_not(None), DeliveryState.HELD), else_=DeliveryState.DUE),
+        "claim": None,
+        "claimable_at": now,
+    }
+    for token, ids in _by_claim(claimed).items():
+        connection.execute(
+            update(deliveries).where(deliveries.c.id.in_(ids), deliveries.c.claim == token).values(returned)
+        )
+    announce_work(connection)
+
+
+def release(
+    connection: Connection,
+    *,
+    store_id: str,
+    stream: str | None = None,
+    order_id: str | None = None,
+    customer_id: str | None = None,
+    now: datetime,
+) -> int:
+    """Let what is held for a stream, an order or a customer go at once, in order; return how many that are."""
+    named = {"stream": stream, "order_id": order_id, "customer_id": customer_id}
+    released = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.finished_at.is_(None),
+            deliveries.c.state == DeliveryState.HELD,
+            deliveries.c.store_id == store_id,
+            *(deliveries.c[name] == value for name, value in named.items() if value is not None),
+        )
+        .values(state=DeliveryState.DUE, hold_until=None, claimable_at=at_once_if_head(now))
+    )
+    if released.rowcount:
+        announce_work(connection)
+    return released.rowcount
+
+
+def pull_forward(connection: Connection, *, by: timedelta, now: datetime) -> int:
+    """Have everything that is to happen later happen `by` sooner: the clock was set back."""
+    later = type_coerce(deliveries.c.claimable_at, BigInteger) - by // timedelta(microseconds=1)
+    moved = connection.execute(update(deliveries).where(deliveries.c.claimable_at > now).values(claimable_at=later))
+    return moved.rowcount
+
+
+def has_due(connection: Connection, destination_ids: Collection[str], *, now: datetime) -> bool:
+    """Whether anything of these destinations may be claimed, without locking."""
+    due = select(deliveries.c.id).where(
+        deliveries.c.destination_id.in_(list(destination_ids)), deliveries.c.claimable_at <= now
+    )
+    return connection.execute(due.limit(1)).first() is not None
+
+
+def _due(connection: Connection, destination_id: str, limit: int, now: datetime) -> Sequence[Any]:
+    given = {"destination_id": destination_id, "now": now, "most": limit}
+    return connection.execute(_DUE, given).all()
+
+
+def _claimed(row: Row[Any], token: str) -> Claimed:
+    values = {column.name: getattr(row, column.name) for column in _TAKEN}
+    values["attempts"] += row.state == DeliveryState.SENDING
+    return Claimed(**values | {"state": DeliveryState(row.state), "claim": token})
+
+
+def _by_claim(claimed: Sequence[Claimed]) -> dict[str, list[int]]:
+    ids: dict[str, list[int]] = {}
+    for one in claimed:
+        ids.setdefault(one.claim, []).append(one.id)
+    return ids
+
+
+def _without_paused(
+    connection: Connection, limits: Mapping[str, int], *, lease: timedelta, now: datetime
+) -> dict[str, int]:
+    paused = connection.execute(_PAUSED).all()
+    allowed = {destination_id: limit for destination_id, limit in limits.items() if limit > 0}
+    for row in paused:
+        may_try = row.probe_at is not None and row.probe_at <= now and row.destination_id in allowed
+        if may_try and take_probe(connection, row.destination_id, until=now + lease, now=now):
+            allowed[row.destination_id] = 1
+        else:
+            allowed.pop(row.destination_id, None)
+    return allowed
+
+
+def _busy_streams(connection: Connection, new: Sequence[NewDelivery]) -> set[tuple[str, str, str]]:
+    streams = sorted({(one.store_id, one.stream) for one in new})
+    found = select_rows(connection, _BUSY, {"streams": rows_parameter(streams)})
+    return {(row["store_id"], row["stream"], row["destination_id"]) for row in found}
+
+
+_BUSY: Final = (
+    select(deliveries.c.store_id, deliveries.c.stream, deliveries.c.destination_id)
+    .distinct()
+    .where(
+        deliveries.c.finished_at.is_(None),
+        is_in_rows((deliveries.c.store_id, deliveries.c.stream), bindparam("streams", type_=Text)),
+    )
+)
+_INSERT: Final = insert(deliveries).inline()
+_DUE: Final = (
+    select(*_TAKEN, deliveries.c.ending)
+    .where(deliveries.c.destination_id == bindparam("destination_id"), deliveries.c.claimable_at <= bindparam("now"))
+    .order_by(deliveries.c.claimable_at)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_PAUSED: Final = select(destinations).where(destinations.c.paused_at.is_not(None))
+
+
+@cache
+def _take(dialect: str) -> Executable:
+    taken = {"state": DeliveryState.SENDING, "claim": bindparam("token"), "claimable_at": bindparam("until")}
+    return update(deliveries).where(is_in_ids(dialect, deliveries.c.id)).values(taken)

@@ -1,0 +1,169 @@
+"""Old rows leave in small batches, each a short transaction of its own, so that nothing waits long for them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, delete, exists, literal, or_, select
+
+from gateway.model.delivery import DeliveryKind, DeliveryState
+from gateway.storage.database import Database
+from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.tables import (
+    attempts,
+    audits,
+    bodies,
+    customers,
+    deliveries,
+    destinations,
+    events,
+    lowerings,
+    order_keys,
+    orders,
+    parked,
+    records,
+    renewals,
+    sessions,
+    subscriptions,
+    throttles,
+    webhooks,
+)
+from gateway.storage.waiting import cancel
+
+BATCH: Final = 200
+SESSION_DAYS: Final = 400  # a visit; its denials live on in records and lowerings
+_GRACE: Final = timedelta(minutes=1)
+_EXPIRED: Final = DeliveryState.EXPIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """How long rows are kept."""
+
+    body_days: float
+    record_days: float
+
+
+def drop_old_rows(database: Database, ages: Ages, *, is_stopping: Callable[[], bool] = lambda: False) -> dict[str, int]:
+    """Delete what is too old and return how many rows went, by table; safe to stop and to run in many processes."""
+    now = database.now()
+    gone = {"expired": _repeat(lambda: _expire_behind_pauses(database, now), is_stopping)}
+    for table, is_old in _rules(now, ages):
+        gone[table.name] = _repeat(partial(_drop_batch, database, table, is_old), is_stopping)
+    gone["deliveries"] = _drop_deliveries(database, now - timedelta(days=ages.record_days), is_stopping)
+    return gone
+
+
+def _rules(now: datetime, ages: Ages) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    old = now - timedelta(days=ages.record_days)
+    is_needed = exists().where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
+    yield bodies, and_(bodies.c.created_at < now - timedelta(days=ages.body_days), ~is_needed)
+    yield parked, parked.c.expires_at < now
+    yield throttles, throttles.c.expires_at < now
+    yield sessions, sessions.c.updated_at < now - timedelta(days=min(ages.record_days, SESSION_DAYS))
+    yield webhooks, webhooks.c.received_at < old
+    yield events, events.c.received_at < old
+    yield renewals, and_(renewals.c.next_at.is_(None), renewals.c.updated_at < old)
+    yield orders, and_(orders.c.seen_at < old, orders.c.frozen_at < old, ~_is_renewed(old))
+    yield records, and_(records.c.received_at < old, ~_is_shown())
+    yield audits, audits.c.at < old
+
+
+def _is_renewed(old: datetime) -> ColumnElement[bool]:
+    """Whether an order's consent still counts for subscriptions or renewals that it began."""
+    by_subscription = exists().where(
+        subscriptions.c.store_id == orders.c.store_id,
+        subscriptions.c.parent_order_id == orders.c.order_id,
+        subscriptions.c.seen_at >= old,
+    )
+    by_schedule = exists().where(
+        renewals.c.store_id == orders.c.store_id, renewals.c.origin_order_id == orders.c.order_id
+    )
+    return or_(by_subscription, by_schedule)
+
+
+def _is_shown() -> ColumnElement[bool]:
+    """Whether a record belongs to an order or is the stored choice of a customer."""
+    of_order = exists().where(orders.c.store_id == records.c.store_id, orders.c.order_id == records.c.order_id)
+    of_customer = exists().where(
+        customers.c.store_id == records.c.store_id,
+        customers.c.customer_id == records.c.customer_id,
+        customers.c.record_id == records.c.id,
+    )
+    return or_(of_order, of_customer)
+
+
+def _repeat(batch: Callable[[], int], is_stopping: Callable[[], bool]) -> int:
+    total = 0
+    while not is_stopping():
+        gone = batch()
+        total += gone
+        if gone < BATCH:
+            break
+    return total
+
+
+def _drop_batch(database: Database, table: Table, is_old: ColumnElement[bool]) -> int:
+    keys = list(table.primary_key)
+    chosen = _read(database, select(*keys).where(is_old).limit(BATCH))
+    values = [tuple(row) for row in chosen]
+    if values:
+        database.write(lambda connection: _delete(connection, table, values, is_old))
+    return len(values)
+
+
+def _delete(
+    connection: Connection, table: Table, values: Sequence[tuple[Any, ...]], is_old: ColumnElement[bool]
+) -> None:
+    connection.execute(delete(table).where(_among(list(table.primary_key), values), is_old))
+    if table is orders:
+        connection.execute(delete(order_keys).where(_among([order_keys.c.store_id, order_keys.c.order_id], values)))
+        of_orders = (lowerings.c.subject_kind == "order", _among([lowerings.c.store_id, lowerings.c.subject], values))
+        connection.execute(delete(lowerings).where(*of_orders))
+
+
+def _drop_deliveries(database: Database, old: datetime, is_stopping: Callable[[], bool]) -> int:
+    """Delete finished deliveries from the first one on; their numbers rise with time."""
+    total, after = 0, 0
+    columns = (deliveries.c.id, deliveries.c.accepted_at, deliveries.c.finished_at)
+    while not is_stopping():
+        following = select(*columns).where(deliveries.c.id > after).order_by(deliveries.c.id).limit(BATCH)
+        rows = _read(database, following)
+        ids = [row.id for row in rows if row.finished_at is not None and max(row.accepted_at, row.finished_at) < old]
+        if ids:
+            database.write(partial(_delete_deliveries, ids=ids))
+        total += len(ids)
+        if len(rows) < BATCH or rows[-1].accepted_at >= old:
+            break
+        after = rows[-1].id
+    return total
+
+
+def _delete_deliveries(connection: Connection, *, ids: Sequence[int]) -> None:
+    connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(ids)))
+    connection.execute(delete(deliveries).where(deliveries.c.id.in_(ids)))
+
+
+def _read(database: Database, query: Select[Any]) -> Sequence[Any]:
+    return database.read(lambda connection: connection.execute(query).all())
+
+
+def _among(columns: Sequence[Any], values: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    return is_in_rows(columns, literal(rows_parameter(values), Text))
+
+
+def _expire_behind_pauses(database: Database, now: datetime) -> int:
+    """End session events whose waiting time ran out while their destination was paused: nobody claims them."""
+    paused = select(destinations.c.destination_id).where(destinations.c.paused_at.is_not(None))
+    overdue = select(deliveries.c.id).where(
+        deliveries.c.destination_id.in_(paused),
+        deliveries.c.claimable_at < now - _GRACE,
+        deliveries.c.state == DeliveryState.HELD,
+        deliveries.c.kind == DeliveryKind.EVENT,
+    )
+    ids = [row.id for row in _read(database, overdue.limit(BATCH))]
+    if ids:
+        database.write(partial(cancel, scope=ids, state=_EXPIRED, reason="expired", drop_bodies=True, now=now))
+    return len(ids)

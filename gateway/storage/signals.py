@@ -1,0 +1,135 @@
+"""What a signal reaches: orders by key or session, what waits for its subjects, and parking for what is not there."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from gateway.model.delivery import DeliveryState
+from gateway.storage.database import announce_work
+from gateway.storage.statements import is_among
+from gateway.storage.streams import at_once_if_head
+from gateway.storage.tables import deliveries, order_keys, orders, parked
+
+_CHUNK: Final = 200
+_PURGED_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An open delivery, as far as deciding it anew asks."""
+
+    id: int
+    store_id: str
+    destination_id: str
+    stream: str
+    kind: str
+    topic: str
+    topic_group: str
+    state: DeliveryState
+    order_id: str | None
+    session_hash: str | None
+    customer_id: str | None
+    body_id: int | None
+    hold_until: datetime | None
+    accepted_at: datetime
+    policy_version: int
+
+
+_COLUMNS: Final = tuple(deliveries.c[field.name] for field in fields(Waiting))
+
+
+def orders_of_keys(connection: Connection, store_id: str, key_hashes: Collection[str]) -> dict[str, str]:
+    """Return the order ids that stand behind keyed hashes of order keys and checkout tokens."""
+    if not key_hashes:
+        return {}
+    where = (order_keys.c.store_id == store_id, order_keys.c.key_hash.in_(sorted(key_hashes)))
+    rows = connection.execute(select(order_keys.c.key_hash, order_keys.c.order_id).where(*where))
+    return {row.key_hash: row.order_id for row in rows}
+
+
+def orders_of_session(connection: Connection, store_id: str, session_hash: str) -> list[str]:
+    """Return the orders whose metadata name a session."""
+    where = (orders.c.store_id == store_id, orders.c.session_hash == session_hash)
+    return list(connection.execute(select(orders.c.order_id).where(*where).order_by(orders.c.order_id)).scalars())
+
+
+def customers_of_session(connection: Connection, store_id: str, session_hash: str) -> list[str]:
+    """Return the customers whose orders name a session."""
+    where = (orders.c.store_id == store_id, orders.c.session_hash == session_hash, orders.c.customer_id.is_not(None))
+    statement = select(orders.c.customer_id).distinct().where(*where)
+    return sorted(connection.execute(statement).scalars())
+
+
+def orders_of_email(connection: Connection, store_id: str, email_hash: str) -> list[str]:
+    """Return the orders that were placed with an e-mail address, by its keyed hash."""
+    where = (orders.c.store_id == store_id, orders.c.email_hash == email_hash)
+    return list(connection.execute(select(orders.c.order_id).where(*where)).scalars())
+
+
+def open_orders_of_customer(connection: Connection, store_id: str, customer_id: str, now: datetime) -> list[str]:
+    """Return the orders of a customer that still wait for an answer."""
+    where = (orders.c.store_id == store_id, orders.c.customer_id == customer_id, orders.c.frozen_at > now)
+    return list(connection.execute(select(orders.c.order_id).where(*where)).scalars())
+
+
+def park(connection: Connection, keys: Sequence[tuple[str, str]], record_id: int, expires_at: datetime) -> None:
+    """Keep a signal for an order that is not there yet, under (store id, key hash)."""
+    rows = [
+        {"store_id": store_id, "key_hash": key_hash, "record_id": record_id, "expires_at": expires_at}
+        for store_id, key_hash in keys
+    ]
+    if rows:
+        connection.execute(insert(parked), rows)
+
+
+def purge_parked(connection: Connection, now: datetime) -> int:
+    """Forget signals whose order did not come in time, some at a time; return how many that were."""
+    statement = select(parked.c.store_id, parked.c.key_hash, parked.c.record_id).where(parked.c.expires_at <= now)
+    keys = [tuple(row) for row in connection.execute(statement.limit(_PURGED_AT_ONCE))]
+    columns = (parked.c.store_id, parked.c.key_hash, parked.c.record_id)
+    return connection.execute(delete(parked).where(is_among(columns, keys))).rowcount if keys else 0
+
+
+def waiting_in_sessions(connection: Connection, store_id: str, session_hashes: Sequence[str]) -> list[Waiting]:
+    """Return what waits in sessions, in intake order."""
+    found: list[Waiting] = []
+    for start in range(0, len(session_hashes), _CHUNK):
+        streams = [f"session:{one}" for one in session_hashes[start : start + _CHUNK]]
+        found += _open(connection, deliveries.c.store_id == store_id, deliveries.c.stream.in_(streams))
+    return found
+
+
+def waiting_of_customer(connection: Connection, store_id: str, customer_id: str) -> list[Waiting]:
+    """Return what waits and names a customer: events, orders, the customer's own webhooks."""
+    return _open(connection, deliveries.c.store_id == store_id, deliveries.c.customer_id == customer_id)
+
+
+def waiting_of_orders(connection: Connection, store_id: str, order_ids: Sequence[str]) -> list[Waiting]:
+    """Return what waits of orders."""
+    found: list[Waiting] = []
+    for start in range(0, len(order_ids), _CHUNK):
+        chunk = order_ids[start : start + _CHUNK]
+        found += _open(connection, deliveries.c.store_id == store_id, deliveries.c.order_id.in_(chunk))
+    return found
+
+
+def let_go(connection: Connection, delivery_ids: Sequence[int], now: datetime) -> None:
+    """Make held deliveries due at once, in order."""
+    for start in range(0, len(delivery_ids), _CHUNK):
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_(delivery_ids[start : start + _CHUNK]), deliveries.c.state == DeliveryState.HELD)
+            .values(state=DeliveryState.DUE, hold_until=None, claimable_at=at_once_if_head(now))
+        )
+    if delivery_ids:
+        announce_work(connection)
+
+
+def _open(connection: Connection, *where: ColumnElement[bool]) -> list[Waiting]:
+    statement = select(*_COLUMNS).where(deliveries.c.finished_at.is_(None), *where).order_by(deliveries.c.id)
+    return [
+        Waiting(**{**row, "state": DeliveryState(row["state"])}) for row in connection.execute(statement).mappings()
+    ]

@@ -1,0 +1,75 @@
+"""Statements that SQLite and PostgreSQL spell alike but import from different places."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Text, bindparam, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.storage.bulk import execute_rows, select_rows
+from gateway.storage.lists import is_in_rows, rows_parameter
+
+__all__ = ["Connection", "Row", "insert_for", "insert_ignoring", "is_among", "rows_by", "upsert"]
+
+Row = dict[str, Any]
+
+
+def insert_for(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """Return an INSERT that knows ON CONFLICT, in the connection's dialect."""
+    return _insert(connection.dialect.name, table)
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iterable[str] = ()) -> None:
+    """Insert rows, or overwrite what stands under their keys; columns in `keep` stay as they were."""
+    if rows:
+        execute_rows(connection, _upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keep)), rows)
+
+
+def insert_ignoring(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows; those whose key is taken are left out."""
+    if rows:
+        execute_rows(connection, _insert_ignoring(connection.dialect.name, table), rows)
+
+
+def rows_by(
+    connection: Connection, table: Table, columns: tuple[str, ...], keys: Iterable[tuple[Any, ...]]
+) -> list[Row]:
+    """Return the rows of `table` whose `columns` are among `keys`."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return []
+    given = {"keys": rows_parameter(wanted)}
+    return select_rows(connection, _select_by(table, columns), given)
+
+
+# Building a statement costs more than running it, so each is built once.
+
+
+@lru_cache(maxsize=256)
+def _insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@lru_cache(maxsize=256)
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[str, ...]) -> Insert:
+    keys = [column.name for column in table.primary_key]
+    statement = _insert(dialect, table)
+    changes = {name: statement.excluded[name] for name in columns if name not in {*keys, *keep}}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes).inline()
+
+
+@lru_cache(maxsize=256)
+def _insert_ignoring(dialect: str, table: Table) -> Insert:
+    return _insert(dialect, table).on_conflict_do_nothing().inline()
+
+
+@lru_cache(maxsize=256)
+def _select_by(table: Table, columns: tuple[str, ...]) -> Select[Any]:
+    named = [table.c[name] for name in columns]
+    return select(table).where(is_in_rows(named, bindparam("keys", type_=Text)))
+
+
+def is_among(columns: Sequence[Any], values: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Return `(a, b) IN (('1', '2'), ...)`, for text columns."""
+    return is_in_rows(columns, literal(rows_parameter(sorted(set(values))), Text))

@@ -1,0 +1,104 @@
+"""Streams: what one order or session has waiting for one destination, in intake order, with one claimable head."""
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
+
+from gateway.model.delivery import DeliveryState
+from gateway.storage.database import announce_work
+from gateway.storage.lists import ids_parameter, is_in_ids
+from gateway.storage.tables import Instant, deliveries
+
+# The order of the keys is the same for everybody, so that two transactions never wait for each other.
+_LOCK: Final = text(
+    "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(s, 0) AS k"
+    " FROM unnest(CAST(:names AS text[])) AS s ORDER BY k OFFSET 0) AS keys"
+)
+_LOCK_OF: Final = text(
+    "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(store_id || '/' || stream, 0) AS k"
+    " FROM deliveries WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY k OFFSET 0) AS keys"
+)
+
+
+def lock_streams(connection: Connection, streams: Collection[tuple[str, str]]) -> None:
+    """Let no other transaction touch these (store id, stream) until this one ends; once per transaction."""
+    if streams and connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"names": [f"{store_id}/{stream}" for store_id, stream in streams]})
+
+
+def lock_streams_of(connection: Connection, delivery_ids: Collection[int]) -> None:
+    """Do the same for the streams of some deliveries."""
+    if delivery_ids and connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_OF, {"ids": list(delivery_ids)})
+
+
+def promote(connection: Connection, delivery_ids: Collection[int], *, now: datetime) -> None:
+    """Make the heads of the streams of these deliveries claimable, where nothing of the stream is claimable yet."""
+    if not delivery_ids:
+        return
+    dialect = connection.dialect.name
+    given = {"ids": ids_parameter(dialect, delivery_ids), "now": now}
+    if connection.execute(_promote(dialect), given).rowcount:
+        announce_work(connection)
+
+
+def at_once_if_head(at: datetime) -> ColumnElement[datetime | None]:
+    """`at` for the heads of streams, nothing for those behind them."""
+    return case((deliveries.c.claimable_at.is_not(None), literal(at, Instant)))
+
+
+_beside = deliveries.alias("beside")
+_first = deliveries.alias("first")
+_claimable = deliveries.alias("claimable")
+
+
+def _head_beside() -> Any:
+    return (
+        select(func.min(_first.c.id))
+        .where(
+            _first.c.store_id == _beside.c.store_id,
+            _first.c.stream == _beside.c.stream,
+            _first.c.destination_id == _beside.c.destination_id,
+            _first.c.finished_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+
+
+def _has_claimable() -> Any:
+    return exists().where(
+        _claimable.c.store_id == deliveries.c.store_id,
+        _claimable.c.stream == deliveries.c.stream,
+        _claimable.c.destination_id == deliveries.c.destination_id,
+        _claimable.c.finished_at.is_(None),
+        _claimable.c.claimable_at.is_not(None),
+    )
+
+
+@cache
+def _promote(dialect: str) -> Executable:
+    """Claimable at the end of its hold, or at once."""
+    now = bindparam("now", type_=Instant)
+    is_held = and_(deliveries.c.state == DeliveryState.HELD, deliveries.c.hold_until > now)
+    heads = select(_head_beside()).where(is_in_ids(dialect, _beside.c.id))
+    return (
+        update(deliveries)
+        .where(deliveries.c.id.in_(heads), deliveries.c.claimable_at.is_(None), ~_has_claimable())
+        .values(claimable_at=case((is_held, deliveries.c.hold_until), else_=now))
+    )

@@ -1,0 +1,163 @@
+"""What waits can be held longer, ended or tried at once; when too much of it waits, no more is taken in."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
+
+from gateway.model.delivery import DeliveryState
+from gateway.storage.database import Database, announce_work
+from gateway.storage.outcomes import drop_bodies as drop_unneeded_bodies
+from gateway.storage.outcomes import forget_people
+from gateway.storage.streams import at_once_if_head, lock_streams_of, promote
+from gateway.storage.tables import deliveries, destinations
+
+MOST_DUE: Final = 5_000  # deliveries of one destination, and
+MOST_DELAY: Final = timedelta(minutes=15)
+_LOOK_EVERY_SECONDS: Final = 1.0
+_CHUNK: Final = 500
+_WAITING: Final = (DeliveryState.HELD, DeliveryState.DUE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Open deliveries of one store that fit everything that is named."""
+
+    store_id: str
+    stream: str | None = None
+    order_id: str | None = None
+    customer_id: str | None = None
+    session_hash: str | None = None
+    destination_id: str | None = None
+    kind: str | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The scope as SQL."""
+        named = {name: getattr(self, name) for name in self.__slots__}
+        equal = [deliveries.c[name] == value for name, value in named.items() if value is not None]
+        return [deliveries.c.finished_at.is_(None), *equal]
+
+
+def rehold(connection: Connection, scope: Scope, *, hold_until: datetime) -> int:
+    """Move the end of what is held and return how many that are."""
+    moved = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == DeliveryState.HELD, *scope.conditions)
+        .values(hold_until=hold_until, claimable_at=at_once_if_head(hold_until))
+    )
+    return moved.rowcount
+
+
+def cancel(
+    connection: Connection,
+    scope: Scope | Collection[int],
+    *,
+    state: DeliveryState,
+    reason: str,
+    drop_bodies: bool,
+    now: datetime,
+) -> list[int]:
+    """End what waits, as CANCELLED, SUPPRESSED or EXPIRED, and return the ids that ended.
+
+    What is being sent at this moment cannot be called back; it ends so unless the attempt under way arrives.
+    """
+    conditions = scope.conditions if isinstance(scope, Scope) else [deliveries.c.id.in_(scope)]
+    ids = connection.execute(select(deliveries.c.id).where(deliveries.c.finished_at.is_(None), *conditions)).scalars()
+    ended: list[int] = []
+    for chunk in _chunks(sorted(ids)):
+        ended += _end(connection, chunk, state=state, reason=reason, drop=drop_bodies, now=now)
+    return ended
+
+
+def retry_now(connection: Connection, delivery_ids: Collection[int], *, now: datetime) -> int:
+    """Have deliveries tried at once, those that failed or leaked as well; return how many that are."""
+    changed = 0
+    for chunk in _chunks(sorted(delivery_ids)):
+        lock_streams_of(connection, chunk)
+        changed += _reopen(connection, chunk) + _hurry(connection, chunk, now=now)
+        promote(connection, chunk, now=now)
+    announce_work(connection)
+    return changed
+
+
+def is_overloaded(database: Database) -> bool:
+    """Whether more comes in than can be delivered: thousands have been due for long at a destination that takes them.
+
+    A destination that is paused or failing does not count, nor one to which nothing is being sent: refusing orders
+    would not help there, and they are safe here. Looks once a second; costs nothing in between.
+    """
+    return database.recall(_has_piled_up, for_seconds=_LOOK_EVERY_SECONDS)
+
+
+def _has_piled_up(connection: Connection, now: datetime) -> bool:
+    return any(_is_behind(connection, one, now) for one in _destination_ids(connection))
+
+
+def _destination_ids(connection: Connection) -> Iterator[str]:
+    after: str | None = ""
+    while after is not None:
+        following = select(deliveries.c.destination_id).where(
+            deliveries.c.claimable_at.is_not(None), deliveries.c.destination_id > after
+        )
+        after = connection.execute(following.order_by(deliveries.c.destination_id).limit(1)).scalar()
+        if after is not None:
+            yield after
+
+
+def _is_behind(connection: Connection, destination_id: str, now: datetime) -> bool:
+    due_for_long = select(deliveries.c.id).where(
+        deliveries.c.destination_id == destination_id, deliveries.c.claimable_at <= now - MOST_DELAY
+    )
+    due_for_long = due_for_long.order_by(deliveries.c.claimable_at).offset(MOST_DUE - 1).limit(1)
+    other = deliveries.alias()
+    is_taking = exists().where(other.c.destination_id == destination_id, other.c.state == DeliveryState.SENDING)
+    is_in_trouble = exists().where(
+        destinations.c.destination_id == destination_id,
+        or_(destinations.c.paused_at.is_not(None), destinations.c.failing_since.is_not(None)),
+    )
+    return connection.execute(due_for_long.where(is_taking, ~is_in_trouble)).first() is not None
+
+
+def _end(
+    connection: Connection, ids: Sequence[int], *, state: DeliveryState, reason: str, drop: bool, now: datetime
+) -> list[int]:
+    lock_streams_of(connection, ids)
+    cleared = {"claimable_at": None, "hold_until": None, "claim": None}
+    rows = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(_WAITING))
+        .values(state=state, reason=reason, finished_at=now, **cleared)
+        .returning(deliveries.c.id, deliveries.c.body_id)
+    ).all()
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.SENDING)
+        .values(ending={"state": state, "reason": reason, "drop_body": drop})
+    )
+    ended = [row.id for row in rows]
+    promote(connection, ended, now=now)
+    if drop:
+        drop_unneeded_bodies(connection, [row.body_id for row in rows])
+        forget_people(connection, ended)
+    return ended
+
+
+def _reopen(connection: Connection, ids: Sequence[int]) -> int:
+    stopped = (DeliveryState.FAILED, DeliveryState.LEAK)
+    reopened = {"state": DeliveryState.DUE, "finished_at": None, "first_attempt_at": None}
+    statement = update(deliveries).where(deliveries.c.id.in_(ids), deliveries.c.state.in_(stopped)).values(reopened)
+    return connection.execute(statement).rowcount
+
+
+def _hurry(connection: Connection, ids: Sequence[int], *, now: datetime) -> int:
+    is_waiting = (deliveries.c.state == DeliveryState.DUE, deliveries.c.claimable_at > now)
+    statement = update(deliveries).where(deliveries.c.id.in_(ids), *is_waiting).values(claimable_at=now)
+    return connection.execute(statement).rowcount
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]

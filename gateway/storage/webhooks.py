@@ -1,0 +1,76 @@
+"""What a batch of webhooks writes: digests, bodies, orders and the keys by which they may be named."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import Connection, Insert, Text, bindparam, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.model.consent import Channel, Evidence
+from gateway.storage.bulk import insert_returning, select_rows
+from gateway.storage.consent import evidence_of
+from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.statements import Row, insert_ignoring, is_among, upsert
+from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, records, webhooks
+
+Key = tuple[str, str]  # store id and the id or hash
+
+_ADD_BODIES: Final = insert(bodies).returning(bodies.c.id, sort_by_parameter_order=True)
+_PARKED: Final = (
+    select(parked.c.key_hash, records)
+    .join(records, records.c.id == parked.c.record_id)
+    .where(
+        is_in_rows((parked.c.store_id, parked.c.key_hash), bindparam("keys", type_=Text)),
+        parked.c.expires_at > bindparam("now", type_=Instant),
+    )
+    .order_by(records.c.id)
+)
+
+
+def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> set[Key]:
+    """Insert digests; return the keys of those that were not there before."""
+    returned = insert_returning(connection, _insert_new(connection.dialect.name), rows)
+    return {(row.store_id, row.key) for row in returned}
+
+
+def parked_signals(
+    connection: Connection, keys: Sequence[Key], now: datetime
+) -> dict[Key, list[tuple[Evidence, Channel]]]:
+    """Return the signals that wait for an order under these key hashes, oldest first."""
+    found: dict[Key, list[tuple[Evidence, Channel]]] = {}
+    waiting = {"keys": rows_parameter(sorted(set(keys))), "now": now} if keys else None
+    for row in select_rows(connection, _PARKED, waiting) if waiting else ():
+        one = (evidence_of(row), Channel(row["channel"]))
+        found.setdefault((row["store_id"], row["key_hash"]), []).append(one)
+    return found
+
+
+def take_parked(connection: Connection, keys: Sequence[Key]) -> None:
+    """Remove signals that have reached their order."""
+    if keys:
+        connection.execute(delete(parked).where(is_among((parked.c.store_id, parked.c.key_hash), keys)))
+
+
+def put_orders(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write rows of the order table whole."""
+    upsert(connection, orders, rows, keep=("seen_at",))
+
+
+def put_order_keys(connection: Connection, keys: Mapping[Key, str | None]) -> None:
+    """Remember by which key hashes a browser may name an order."""
+    rows = [{"store_id": key[0], "key_hash": key[1], "order_id": keys[key]} for key in sorted(keys)]
+    insert_ignoring(connection, order_keys, rows)
+
+
+def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:
+    """Keep sealed bodies; return their ids in the same order."""
+    return sorted(row.id for row in insert_returning(connection, _ADD_BODIES, rows))  # numbers rise in order
+
+
+@lru_cache(maxsize=2)
+def _insert_new(dialect: str) -> Insert:
+    insert_any = postgresql.insert(webhooks) if dialect == "postgresql" else sqlite.insert(webhooks)
+    insert_new = insert_any.on_conflict_do_nothing()
+    return insert_new.returning(webhooks.c.store_id, webhooks.c.key)

@@ -1,0 +1,113 @@
+"""Group commit: what waits to be written goes into one transaction, and every writer waits for its own commit."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway.errors import NotRecorded
+
+Handler = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+Transact = Callable[[Callable[[Connection], Any]], Any]
+Hear = Callable[[float, int], None]
+_BATCH: Final = 256
+
+
+class Writers:
+    """Threads that commit for everybody; with one of them there is a single writer.
+
+    No batch is waited for: the next one gathers while the last is being committed. A batch that fails is run again
+    one by one, so that what cannot be written spoils nothing else; handlers may therefore run more than once.
+    """
+
+    def __init__(self, transact: Transact, *, threads: int = 1, name: str = "writer") -> None:
+        """Start `threads` threads that run batches by `transact`, which commits and translates failures."""
+        self._transact = transact
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self.hear: Hear = lambda _seconds, _batch: None  # is told how long a transaction took, and for how many writes
+        self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, handler: Handler, item: Any) -> Any:
+        """Hand `item` over and wait until it is committed; raises what its handler raised or returned for it."""
+        waiting = _Waiting(handler, item)
+        with self._changed:
+            if self._is_closing:
+                raise NotRecorded("the gateway is stopping")
+            self._waiting.append(waiting)
+            self._changed.notify()
+        waiting.done.acquire()
+        if isinstance(waiting.result, BaseException):
+            raise waiting.result
+        return waiting.result
+
+    def close(self) -> None:
+        """Commit what waits, then stop."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def depth(self) -> int:
+        """How many items wait for a transaction."""
+        return len(self._waiting)
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._commit(batch)
+
+    def _next_batch(self) -> "list[_Waiting]":
+        with self._changed:
+            while not self._waiting and not self._is_closing:
+                self._changed.wait()
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+
+    def _commit(self, batch: "list[_Waiting]") -> None:
+        began = time.perf_counter()
+        try:
+            results = self._transact(lambda connection: _run_all(connection, batch))
+            self.hear(time.perf_counter() - began, len(batch))
+        except NotRecorded as refused:
+            results = [refused] * len(batch)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+            results = [error] if len(batch) == 1 else [self._alone(waiting) for waiting in batch]
+        for waiting, result in zip(batch, results, strict=True):
+            waiting.result = result
+            waiting.done.release()
+
+    def _alone(self, waiting: "_Waiting") -> Any:
+        try:
+            return self._transact(lambda connection: _run_all(connection, [waiting]))[0]
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+            return error
+
+
+class _Waiting:
+    __slots__ = ("done", "handler", "item", "result")
+
+    def __init__(self, handler: Handler, item: Any) -> None:
+        self.handler = handler
+        self.item = item
+        self.result: Any = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+def _run_all(connection: Connection, batch: Sequence[_Waiting]) -> list[Any]:
+    by_handler: dict[Handler, list[int]] = {}
+    for index, waiting in enumerate(batch):
+        by_handler.setdefault(waiting.handler, []).append(index)
+    results: list[Any] = [None] * len(batch)
+    for handler, indexes in by_handler.items():
+        answers = handler(connection, [batch[index].item for index in indexes])
+        for index, answer in zip(indexes, answers, strict=True):
+            results[index] = answer
+    return results

@@ -1,0 +1,142 @@
+"""A copy holds every row, goes on where it stopped, and says so when it differs; rotation re-encrypts everything."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, insert, select, update
+
+from gateway.storage import copying
+from gateway.storage.copying import CopyDiffers, copy_database, rotate_keys
+from gateway.storage.database import Database
+from gateway.storage.keys import open_keyring
+from gateway.storage.tables import bodies, metadata, orders, policies, webhooks
+from tests.storage.deliveries import a_delivery, claim, enqueue, fail, finish
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+def silent(_: str, __: int, ___: int) -> None:
+    """Hear nothing."""
+
+
+def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
+    return {table.name: rows_of(database, table) for table in metadata.sorted_tables}
+
+
+def rows_of(database: Database, table: Table) -> list[dict[str, Any]]:
+    rows = database.read(lambda connection: connection.execute(select(table)).mappings().all())
+    return sorted((dict(row) for row in rows), key=str)
+
+
+def fill(database: Database) -> None:
+    ring = open_keyring(database, OLD)
+    sealed = {"key_id": ring.key_id, "created_at": NOW, "store_id": "acme"}
+    rows = [sealed | {"sealed": ring.seal(b"body %d" % n, purpose="body")} for n in range(7)]
+    words = {"topic": "order.created", "status": "accepted", "received_at": NOW, "store_id": "acme"}
+    order = {"store_id": "acme", "order_id": "7", "origin": "checkout", "seen_at": NOW, "frozen_at": NOW}
+    policy = {"store_id": "acme", "version": 1, "values": {"mode": "off"}, "changed_by": "file", "changed_at": NOW}
+    database.write(lambda c: c.execute(insert(bodies), rows).rowcount)
+    database.write(lambda c: c.execute(insert(webhooks), [words | {"key": f"k{n}"} for n in range(11)]).rowcount)
+    database.write(lambda c: c.execute(insert(orders).values(order | {"number": "zażółć 'x' \"y\""})).rowcount)
+    database.write(lambda c: c.execute(insert(policies).values(policy)).rowcount)
+    enqueue(database, *(a_delivery(f"order:{n}") for n in range(5)))
+    first, second = claim(database, limit=2)
+    fail(database, first)
+    finish(database, second)
+
+
+@pytest.fixture
+def pair(
+    sqlite_url: str, postgres_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Database, Database]]:
+    monkeypatch.setattr(copying, "BATCH", 3)
+    source, target = Database(sqlite_url), Database(postgres_url)
+    fill(source)
+    yield source, target
+    source.close()
+    target.close()
+
+
+def test_a_copy_holds_every_row(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+    copied = {one.table: one.rows for one in copy_database(source, target, silent)}
+    assert (copied["webhooks"], copied["bodies"], copied["deliveries"], copied["attempts"]) == (11, 7, 5, 2)
+    assert everything(target) == everything(source)
+
+
+def test_the_copy_goes_on_numbering_where_the_source_stopped(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+    copy_database(source, target, silent)
+    enqueue(target, a_delivery("order:new"))
+    assert {one.stream for one in claim(target, now=NOW)} >= {"order:new"}
+
+
+def test_a_copy_that_was_stopped_goes_on(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+    heard: list[str] = []
+
+    def stop(table: str, _: int, __: int) -> None:
+        heard.append(table)
+        if heard.count("webhooks") == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy_database(source, target, stop)
+    again: list[str] = []
+    copy_database(source, target, lambda table, _, __: again.append(table))
+    assert everything(target) == everything(source)
+    assert again.count("webhooks") == 2, "six of eleven rows had been copied"
+
+
+def test_a_target_with_rows_of_its_own_is_refused(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+    enqueue(target, a_delivery("order:other"))
+    with pytest.raises(CopyDiffers, match="deliveries"):
+        copy_database(source, target, silent)
+
+
+def test_a_row_that_differs_is_noticed(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+
+    def spoil(table: str, done: int, total: int) -> None:
+        if table == "orders" and done == total:
+            target.write(lambda c: c.execute(update(orders).values(number="other")).rowcount)
+
+    with pytest.raises(CopyDiffers, match="orders"):
+        copy_database(source, target, spoil)
+
+
+def test_a_missing_row_is_noticed(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+
+    def spoil(table: str, done: int, total: int) -> None:
+        if table == "webhooks" and done == total:
+            target.write(lambda c: c.execute(webhooks.delete().where(webhooks.c.key == "k3")).rowcount)
+
+    with pytest.raises(CopyDiffers, match="webhooks has 10 rows of 11"):
+        copy_database(source, target, spoil)
+
+
+def test_the_way_back_to_sqlite_is_the_same(postgres_url: str, sqlite_url: str) -> None:
+    source, target = Database(postgres_url), Database(sqlite_url)
+    fill(source)
+    copy_database(source, target, silent)
+    assert everything(target) == everything(source)
+    source.close()
+    target.close()
+
+
+def test_rotation_seals_everything_anew(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "BATCH", 3)
+    fill(any_database)
+    digest = open_keyring(any_database, OLD).digest("email", "a")
+    assert rotate_keys(any_database, open_keyring(any_database, NEW, [OLD]), silent) == 8  # the lookup key as well
+    ring = open_keyring(any_database, NEW)
+    rows = any_database.read(lambda c: c.execute(select(bodies).order_by(bodies.c.id)).all())
+    opened = [ring.open(row.sealed, key_id=row.key_id, purpose="body") for row in rows]
+    assert opened == [b"body %d" % n for n in range(7)]
+    assert ring.digest("email", "a") == digest
+    assert rotate_keys(any_database, ring, silent) == 0

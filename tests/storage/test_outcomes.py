@@ -1,0 +1,123 @@
+"""Outcomes: what is written of an attempt, when bodies go, and what ends while it is being sent."""
+
+from sqlalchemy import select
+
+from gateway.model.delivery import DeliveryState, OutcomeKind
+from gateway.storage.database import Database
+from gateway.storage.outcomes import Settled, settle
+from gateway.storage.tables import attempts
+from gateway.storage.waiting import Scope, cancel
+from tests.storage.deliveries import (
+    LEASE,
+    NOW,
+    SECOND,
+    a_body,
+    a_delivery,
+    an_attempt,
+    body_ids,
+    claim,
+    enqueue,
+    fail,
+    finish,
+    row_of,
+    states,
+    topics,
+)
+
+
+def test_a_delivered_row_keeps_its_decision_and_its_attempt(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    decision = {"action": "send_redacted", "reason": "some_denied", "detail": {"removed": ["billing.email"]}}
+    finish(any_database, claimed, now=NOW + SECOND, sent_sha256="ab", decided_version=3, **decision)
+    row = row_of(any_database, "first")
+    assert (row.state, row.attempts, row.word, row.finished_at) == ("delivered", 1, "ok", NOW + SECOND)
+    assert (row.action, row.reason, row.detail) == (*list(decision.values())[:2], decision["detail"])
+    assert (row.claim, row.claimable_at, row.sent_sha256, row.first_attempt_at) == (None, None, "ab", NOW + SECOND)
+
+
+def test_a_retry_keeps_the_first_attempt_and_adds_to_the_attempts(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    fail(any_database, claim(any_database)[0])
+    [again] = claim(any_database, now=NOW + SECOND)
+    fail(any_database, again, now=NOW + SECOND)
+    row = row_of(any_database, "first")
+    assert (row.attempts, row.first_attempt_at, row.last_attempt_at, row.state) == (2, NOW, NOW + SECOND, "due")
+    written = any_database.read(lambda c: c.execute(select(attempts).order_by(attempts.c.number)).all())
+    assert [(one.number, one.kind, one.next_at) for one in written] == [
+        (1, "retry", NOW + SECOND),
+        (2, "retry", NOW + SECOND + SECOND),
+    ]
+
+
+def test_a_delivery_may_be_held_again(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    finish(any_database, claimed, state=DeliveryState.HELD, hold_until=NOW + LEASE, attempt=None)
+    assert claim(any_database, now=NOW + SECOND) == []
+    assert claim(any_database, now=NOW + LEASE)[0].state is DeliveryState.HELD
+
+
+def test_many_outcomes_are_written_at_once(any_database: Database) -> None:
+    enqueue(any_database, *(a_delivery(f"order:{n}", topic=str(n)) for n in range(5)), a_delivery("order:0", topic="x"))
+    claimed = claim(any_database)
+    settled = [
+        Settled(delivery_id=one.id, claim=one.claim, state=DeliveryState.DELIVERED, attempt=an_attempt(one))
+        for one in claimed
+    ]
+    assert any_database.write(lambda c: settle(c, settled, now=NOW)) == [one.id for one in claimed]
+    assert topics(claim(any_database)) == ["x"]
+
+
+def test_a_body_is_dropped_once_nothing_open_needs_it(any_database: Database) -> None:
+    body_id = a_body(any_database)
+    enqueue(any_database, *(a_delivery(f"session:{n}", body_id=body_id) for n in range(2)))
+    first, second = claim(any_database)
+    finish(any_database, first, state=DeliveryState.SUPPRESSED, drop_body=True, attempt=None)
+    assert body_ids(any_database) == [body_id]
+    finish(any_database, second, state=DeliveryState.EXPIRED, drop_body=True, attempt=None)
+    assert body_ids(any_database) == []
+
+
+def test_cancelled_while_being_sent_ends_instead_of_another_attempt(any_database: Database) -> None:
+    body_id = a_body(any_database)
+    enqueue(any_database, a_delivery(topic="first", body_id=body_id), a_delivery(topic="second"))
+    [claimed] = claim(any_database)
+    _cancel(any_database, first=True)
+    assert states(any_database)["first"] == "sending"
+    fail(any_database, claimed)
+    row = row_of(any_database, "first")
+    assert (row.state, row.reason, row.attempts, row.ending) == ("cancelled", "withdrawn", 1, None)
+    assert body_ids(any_database) == []
+    assert topics(claim(any_database)) == ["second"]
+
+
+def test_cancelled_while_being_sent_is_delivered_when_it_arrives(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    _cancel(any_database, first=True)
+    finish(any_database, claimed)
+    assert states(any_database) == {"first": "delivered"}
+
+
+def test_cancelled_while_being_sent_ends_when_its_worker_is_lost(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
+    claim(any_database)
+    _cancel(any_database, first=True)
+    assert claim(any_database, now=NOW + LEASE) == []
+    assert states(any_database) == {"first": "cancelled", "second": "due"}
+    assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
+
+
+def test_a_refusal_ends_a_delivery(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    finish(any_database, claimed, state=DeliveryState.FAILED, attempt=an_attempt(claimed, OutcomeKind.REFUSED))
+    assert states(any_database) == {"first": "failed"}
+
+
+def _cancel(database: Database, *, first: bool) -> None:
+    ids = [row_of(database, "first").id] if first else Scope(store_id="acme")
+    database.write(
+        lambda c: cancel(c, ids, state=DeliveryState.CANCELLED, reason="withdrawn", drop_bodies=True, now=NOW)
+    )
