@@ -1,0 +1,27 @@
+"""Metrics, logs, traces: the words they use, in one place. None of them ever holds a person's data."""
+
+from gateway.telemetry.logs import (
+    configure_logging,
+    log_attempt,
+    log_decision,
+    log_error,
+    log_event,
+    log_webhook,
+)
+from gateway.telemetry.metrics import METRICS_CONTENT_TYPE, Backlog, Metrics
+from gateway.telemetry.traces import Tracer, TracingUnavailable, connect_tracer
+
+__all__ = [
+    "METRICS_CONTENT_TYPE",
+    "Backlog",
+    "Metrics",
+    "Tracer",
+    "TracingUnavailable",
+    "configure_logging",
+    "connect_tracer",
+    "log_attempt",
+    "log_decision",
+    "log_error",
+    "log_event",
+    "log_webhook",
+]
