@@ -1,0 +1,216 @@
+"""Dispatch: what was claimed is decided anew, redacted, proved and sent. Consent is applied here, on every attempt."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.deliver.attempt import attempt
+from gateway.deliver.retry import next_attempt
+from gateway.flow.deciding import Deciding
+from gateway.flow.outbound import Outbound, build_outbound
+from gateway.flow.parts import Parts, StoreRules, Target
+from gateway.ingest.body import read_body
+from gateway.model.decision import Action, Decision, Reason
+from gateway.model.delivery import DeliveryKind, DeliveryState, Outcome, OutcomeKind, Parcel
+from gateway.model.order import TopicGroup
+from gateway.redact.apply import Shape, shape_of
+from gateway.storage.context import Context
+from gateway.storage.outcomes import Attempt, Settled
+from gateway.storage.queue import Claimed
+from gateway.storage.sealing import CannotOpen
+from gateway.storage.statements import Connection
+
+_KEY_MISSING_RETRY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A delivery that may leave, with its bytes and the decision behind them."""
+
+    claimed: Claimed
+    target: Target
+    decision: Decision
+    body: bytes = field(repr=False)
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A claimed delivery and what the policy says of it."""
+
+    claimed: Claimed
+    target: Target
+    decision: Decision
+    is_off: bool
+
+
+class Dispatch:
+    """Decides and sends what a worker claimed."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Take the parts from bootstrap."""
+        self._parts = parts
+        self._database = parts.database
+        self._telling = parts.telling
+
+    def prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Prepared]:
+        """Decide a batch; what may leave comes back with its bytes, the rest settled."""
+        now = self._database.now()
+        context, decided = self._database.read(lambda connection: self._decide_all(connection, claimed, now))
+        payloads: dict[int, dict[str, object]] = {}
+        return [self._prepared(context, one, payloads, now) for one in decided]
+
+    def send(self, prepared: Prepared) -> Settled:
+        """Make one attempt over the network."""
+        claimed, now = prepared.claimed, self._database.now()
+        number = claimed.attempts + 1
+        parcel = Parcel(
+            delivery_id=str(claimed.id),
+            webhook_id=claimed.message_id,
+            store_id=claimed.store_id,
+            topic=claimed.topic,
+            attempt=number,
+            body=prepared.body,
+        )
+        target = prepared.target
+        with self._telling.span("attempt", parent=claimed.trace, delivery=claimed.id):
+            outcome = attempt(self._parts.sender, target.kind, target.destination, parcel, now)
+        ended = self._database.now()
+        self._telling.attempted(claimed, outcome, number=number, started_at=now, ended_at=ended)
+        return self._settled(prepared, outcome, number, now, ended)
+
+    # --- deciding ---------------------------------------------------------------------------------------------
+
+    def _decide_all(
+        self, connection: Connection, claimed: Sequence[Claimed], now: datetime
+    ) -> tuple[Context, list[_Decided]]:
+        deciding = Deciding(self._parts, connection, now)
+        context = deciding.gather(claimed, body_ids={one.body_id for one in claimed if one.body_id is not None})
+        return context, [self._decided(one, deciding.decide(context, one)) for one in claimed]
+
+    def _decided(self, claimed: Claimed, decision: Decision) -> _Decided:
+        target = self._parts.targets[claimed.destination_id]
+        is_off = decision.reason is Reason.MODE_OFF
+        return _Decided(claimed=claimed, target=target, decision=decision, is_off=is_off)
+
+    # --- building ---------------------------------------------------------------------------------------------
+
+    def _prepared(
+        self, context: Context, one: _Decided, payloads: dict[int, dict[str, object]], now: datetime
+    ) -> Settled | Prepared:
+        decision, claimed = one.decision, one.claimed
+        self._telling.decided(claimed, decision)
+        if decision.action is Action.HOLD:
+            return self._ended(one, DeliveryState.HELD, hold_until=decision.release_at)
+        if decision.action is Action.SUPPRESS:
+            return self._suppressed(one)
+        try:
+            return self._built(context, one, payloads)
+        except CannotOpen:
+            self._telling.failed("key_missing", claimed)
+            return self._ended(one, DeliveryState.DUE, next_at=now + _KEY_MISSING_RETRY, reason="key_missing")
+        except Exception as error:  # noqa: BLE001 - a bug in doubt sends nothing and shows itself
+            self._telling.failed(type(error).__name__, claimed, error)
+            return self._ended(one, DeliveryState.FAILED, reason="internal_error")
+
+    def _built(self, context: Context, one: _Decided, payloads: dict[int, dict[str, object]]) -> Settled | Prepared:
+        claimed = one.claimed
+        sealed = context.bodies.get(claimed.body_id or 0)
+        if sealed is None:
+            return self._ended(one, DeliveryState.CANCELLED, reason="body_gone")
+        raw = self._parts.keyring.open(sealed["sealed"], key_id=sealed["key_id"], purpose="body")
+        if one.is_off:
+            return Prepared(
+                claimed=claimed, target=one.target, decision=one.decision, body=raw, detail=_detail(one.decision)
+            )
+        body_id = claimed.body_id or 0
+        payload = payloads.get(body_id) or read_body(raw)
+        payloads[body_id] = payload
+        store = self._parts.stores[claimed.store_id]
+        outbound = build_outbound(one.decision, payload, _shape(store, claimed), store.rules)
+        detail = _detail(one.decision, outbound)
+        if outbound.leaks:
+            self._telling.leaked(claimed, outbound.leaks)
+            return self._ended(one, DeliveryState.LEAK, reason="leak", detail=detail)
+        return Prepared(claimed=claimed, target=one.target, decision=one.decision, body=outbound.body, detail=detail)
+
+    def _suppressed(self, one: _Decided) -> Settled:
+        is_event = one.claimed.kind == DeliveryKind.EVENT
+        state = DeliveryState.EXPIRED if one.decision.reason is Reason.EXPIRED else DeliveryState.SUPPRESSED
+        return self._ended(one, state, drop_body=is_event)
+
+    def _ended(self, one: _Decided, state: DeliveryState, **changes: Any) -> Settled:
+        decision = one.decision
+        columns = {
+            "action": decision.action.value,
+            "reason": decision.reason.value,
+            "detail": _detail(decision),
+            "decided_version": decision.policy_version,
+        }
+        settled = Settled(delivery_id=one.claimed.id, claim=one.claimed.claim, state=state, **{**columns, **changes})
+        self._telling.ended(one.claimed, state)
+        return settled
+
+    # --- outcomes ---------------------------------------------------------------------------------------------
+
+    def _settled(
+        self, prepared: Prepared, outcome: Outcome, number: int, started_at: datetime, ended_at: datetime
+    ) -> Settled:
+        claimed, decision = prepared.claimed, prepared.decision
+        state, next_at = self._next(claimed, outcome, number, started_at, ended_at)
+        took = int((ended_at - started_at) / timedelta(milliseconds=1))
+        self._telling.ended(claimed, state)
+        return Settled(
+            delivery_id=claimed.id,
+            claim=claimed.claim,
+            state=state,
+            next_at=next_at,
+            action=decision.action.value,
+            reason=decision.reason.value,
+            detail=prepared.detail,
+            decided_version=decision.policy_version,
+            attempt=Attempt(
+                number=number,
+                at=started_at,
+                kind=outcome.kind,
+                word=outcome.word,
+                status_code=outcome.status_code,
+                took_ms=took,
+            ),
+            sent_sha256=hashlib.sha256(prepared.body).hexdigest(),
+            is_gone=outcome.gone,
+        )
+
+    def _next(
+        self, claimed: Claimed, outcome: Outcome, number: int, started_at: datetime, ended_at: datetime
+    ) -> tuple[DeliveryState, datetime | None]:
+        if outcome.kind is OutcomeKind.DELIVERED:
+            return DeliveryState.DELIVERED, None
+        if outcome.kind is OutcomeKind.REFUSED:
+            return DeliveryState.FAILED, None
+        first_at = claimed.first_attempt_at or started_at
+        again = next_attempt(outcome, number, first_at, ended_at, self._parts.horizon, self._parts.jitter())
+        return (DeliveryState.FAILED, None) if again is None else (DeliveryState.DUE, ended_at + again.delay)
+
+
+def _shape(store: StoreRules, claimed: Claimed) -> Shape:
+    if claimed.kind != DeliveryKind.ORDER:
+        return Shape.EVENT
+    return shape_of(store.platform, TopicGroup(claimed.topic_group), claimed.topic)
+
+
+def _detail(decision: Decision, outbound: Outbound | None = None) -> dict[str, Any]:
+    """What is kept of a decision for good: reasons and names, never values."""
+    detail: dict[str, Any] = {"reasons": list(decision.reasons)}
+    if decision.applied:
+        detail["applied"] = {category.value: value for category, value in decision.applied.items()}
+    if decision.consent is not None:
+        detail["consent"] = decision.consent
+    if outbound is not None:
+        detail["removed"] = list(outbound.removed)
+        detail["unknown_keys"] = list(outbound.unknown_keys)
+    if outbound is not None and outbound.leaks:
+        detail["leaks"] = list(outbound.leaks)
+    return detail

@@ -1,0 +1,274 @@
+"""The gateway as its entry points see it: what comes in, what goes out, and what can be shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from threading import Event
+
+from gateway.decide.consent import with_gpc_rule
+from gateway.errors import NotRecorded, StoreUnknown, WebhookRejected
+from gateway.flow.changes import detection_of
+from gateway.flow.dispatch import Dispatch, Prepared
+from gateway.flow.intake import record_webhooks
+from gateway.flow.item import Intake, Taken
+from gateway.flow.item import Target as IntakeTarget
+from gateway.flow.parts import Parts
+from gateway.flow.reconcile import Progress, Reconciler, Report
+from gateway.flow.renewals import Renewals
+from gateway.flow.showing import show_order
+from gateway.flow.stores.api import StoreFailed
+from gateway.flow.watching import Watcher
+from gateway.ingest.platform import PlatformReader
+from gateway.ingest.platforms import PLATFORMS
+from gateway.model.consent import Evidence
+from gateway.model.instant import as_text
+from gateway.model.order import Order, Platform, Webhook
+from gateway.settings import StoreSettings
+from gateway.storage.events import expire_events
+from gateway.storage.outcomes import Settled
+from gateway.storage.queue import Claimed
+from gateway.storage.reconciling import ORDERS, WEBHOOKS, days_of, read_mark
+from gateway.storage.removed import cancel_removed
+from gateway.storage.retention import Ages, drop_old_rows
+from gateway.storage.statements import Connection, Row
+from gateway.storage.stranded import let_go, stranded_heads
+from gateway.storage.tokens import TokenScope, scope_of_token
+from gateway.storage.waiting import is_overloaded
+
+DAYS_SHOWN = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a store is told about its webhook."""
+
+    status: str
+    reason: str = ""
+
+
+class Gateway:
+    """Holds the parts that bootstrap put together; each entry point calls one method."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Take the parts from bootstrap."""
+        self.parts = parts
+        self.settings = parts.settings
+        self.database = parts.database
+        self.keyring = parts.keyring
+        self.policies = parts.policies
+        self.targets = parts.targets
+        self.telling = parts.telling
+        self.renewals = Renewals(parts)
+        self._dispatch = Dispatch(parts)
+        self._is_stopping = Event()
+        self._reconciler = Reconciler(parts, self.take_in, self._wait)
+        self._watcher = Watcher(parts, self._reconciler)
+
+    # --- webhooks in ------------------------------------------------------------------------------------------
+
+    def receive_webhook(self, store_id: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        """Verify, parse and record one webhook; durable when it returns.
+
+        Raises WebhookRejected for what is refused for good and NotRecorded for what should be sent again.
+        """
+        try:
+            with self.telling.span("webhook", store=store_id):
+                receipt, webhook = self._received(store_id, headers, body)
+        except (WebhookRejected, NotRecorded) as error:
+            self.telling.refused(store_id if self.settings.store(store_id) else "", error)
+            raise
+        self.telling.received(store_id, receipt.status, receipt.reason, webhook)
+        return receipt
+
+    def take_in(
+        self, store: StoreSettings, webhook: Webhook, body: bytes, *, via: str = "webhook", is_silent: bool = False
+    ) -> Taken:
+        """Record a webhook that is known to be genuine: verified just now, or fetched from the store itself.
+
+        One that is taken in silently goes to no destination.
+        """
+        if is_overloaded(self.database):
+            raise NotRecorded("Too much waits to be delivered; send it again later.")
+        taken: Taken = self.database.write_together(
+            record_webhooks, self._intake(store, webhook, body, via, is_silent=is_silent)
+        )
+        return taken
+
+    def _received(self, store_id: str, headers: Mapping[str, str], body: bytes) -> tuple[Receipt, Webhook | None]:
+        store = self.settings.store(store_id)
+        if store is None:
+            raise StoreUnknown
+        reader = self.reader_of(store)
+        if reader.is_ping(headers, body):
+            return Receipt("ignored", "ping"), None
+        reader.verify(headers, body, store.secrets)
+        webhook = reader.parse(headers, body, detection_of(store), include_tests=store.test_orders)
+        if webhook.ignored:
+            return Receipt("ignored", webhook.ignored), webhook
+        return Receipt(self.take_in(store, webhook, body).status), webhook
+
+    def reader_of(self, store: StoreSettings) -> PlatformReader:
+        """Return what reads a store's webhooks."""
+        return PLATFORMS[Platform(store.platform)]
+
+    def _intake(self, store: StoreSettings, webhook: Webhook, body: bytes, via: str, *, is_silent: bool) -> Intake:
+        policy = self.policies.newest(store.id)
+        now = self.database.now()
+        targets = () if is_silent else self._targets_of(store.id, webhook)
+        order = webhook.order
+        evidence = order.evidence if order else None
+        return Intake(
+            store_id=store.id,
+            webhook=webhook,
+            received_at=now,
+            policy=policy,
+            via=via,
+            key_id=self.keyring.key_id,
+            sealed=self.keyring.seal(body, purpose="body") if targets else None,
+            evidence=with_gpc_rule(_dated(evidence, now), policy.gpc) if evidence else None,
+            session_hash=self._digest("session", order.stamped_session if order else None),
+            email_hash=self._digest("email", _email_of(webhook)),
+            key_hashes=self._key_hashes(order) if order else (),
+            targets=targets,
+            trace=self.telling.traceparent(),
+            may_fetch=store.api.is_configured,
+        )
+
+    def _targets_of(self, store_id: str, webhook: Webhook) -> tuple[IntakeTarget, ...]:
+        group = webhook.group
+        if group is None:
+            return ()
+        return tuple(
+            IntakeTarget(destination_id=destination_id, message_id=self.parts.new_id())
+            for destination_id, target in self.targets.items()
+            if target.destination.takes_store(store_id) and target.kind.takes(target.destination, group, webhook.topic)
+        )
+
+    def _key_hashes(self, order: Order) -> tuple[str, ...]:
+        named = [("order_id", order.order_id), ("order_key", order.order_key)]
+        named += [("checkout_token", token) for token in order.checkout_tokens]
+        return tuple(self.keyring.digest(purpose, value) for purpose, value in named if value)
+
+    def _digest(self, purpose: str, value: str | None) -> str | None:
+        return self.keyring.digest(purpose, value) if value else None
+
+    # --- dispatch ---------------------------------------------------------------------------------------------
+
+    def prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Prepared]:
+        """Decide a batch of claimed deliveries; what may leave comes back with its bytes."""
+        return self._dispatch.prepare(claimed)
+
+    def send(self, prepared: Prepared) -> Settled:
+        """Make one attempt at one delivery."""
+        return self._dispatch.send(prepared)
+
+    # --- by the clock -----------------------------------------------------------------------------------------
+
+    def run_renewals(self) -> int:
+        """Dispatch every scheduled renewal that is due."""
+        return self.renewals.run()
+
+    def reconcile_due(self) -> list[Report]:
+        """Reconcile the stores whose time it is."""
+        return self._reconciler.run_due()
+
+    def reconcile(
+        self, store_id: str, since: datetime | None = None, *, is_dry: bool = False, progress: Progress | None = None
+    ) -> Report:
+        """Reconcile one store at once; raises RequestInvalid for one without an API."""
+        return self._reconciler.reconcile(store_id, since, is_dry=is_dry, progress=progress)
+
+    def fetch_parents(self) -> int:
+        """Fetch the orders behind renewals that wait for them."""
+        return self._watcher.fetch_parents()
+
+    def watch_renewals(self) -> int:
+        """Look up renewals that are overdue."""
+        return self._watcher.watch()
+
+    def check_webhooks(self) -> int:
+        """Ask stores whether they have switched webhooks off."""
+        return self._watcher.check_webhooks()
+
+    def retain(self) -> dict[str, int]:
+        """Delete what is older than it is to be kept."""
+        ages = Ages(body_days=self.settings.retention.body_days, record_days=self.settings.retention.record_days)
+        return drop_old_rows(self.database, ages, is_stopping=self._is_stopping.is_set)
+
+    def sweep(self) -> int:
+        """Let streams go of which nothing could be claimed; return how many there were, which should be none."""
+        heads = self.database.read(stranded_heads)
+        if heads:
+            self.database.write(lambda connection: let_go(connection, heads, now=self.database.now()))
+        return len(heads)
+
+    def expire_events(self) -> int:
+        """End events that waited too long, wherever they stand."""
+        return expire_events(self.database)
+
+    def reconciliations_as_json(self, store_id: str) -> Row:
+        """Return how far a store was reconciled, what was found per day, and the state of its webhooks."""
+
+        def job(connection: Connection) -> Row:
+            return {
+                "reconciled_until": _text(read_mark(connection, store_id, ORDERS), "at"),
+                "webhooks": ((read_mark(connection, store_id, WEBHOOKS) or {}).get("detail") or {}).get("webhooks", []),
+                "days": days_of(connection, store_id, limit=DAYS_SHOWN),
+            }
+
+        return self.database.read(job)
+
+    def stop_waiting(self) -> None:
+        """End every wait for a store, so that the process can stop."""
+        self._is_stopping.set()
+
+    def _wait(self, seconds: float) -> None:
+        if self._is_stopping.wait(seconds):
+            raise StoreFailed("stopping")
+
+    def cancel_removed(self) -> None:
+        """Cancel what waits for destinations that the settings no longer name."""
+
+        def job(connection: Connection) -> list[int]:
+            return cancel_removed(connection, self.targets, now=self.database.now())
+
+        self.telling.cancelled_removed(len(self.database.write(job)))
+
+    def close(self) -> None:
+        """Let go of the database and the network."""
+        self.database.close()
+        self.stop_waiting()
+        self.parts.sender.close()
+        self.parts.store_sender.close()
+        self.telling.close()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def scope_of(self, token: str) -> TokenScope | None:
+        """Return whom an API token speaks for."""
+        return self.database.read(lambda connection: scope_of_token(connection, token))
+
+    def order_as_json(self, store_id: str, order_id: str) -> Row | None:
+        """Return an order's consent at order time and now, its history and every delivery."""
+
+        def job(connection: Connection) -> Row | None:
+            self.policies.confirm(connection)
+            policy = self.policies.newest(store_id)
+            return show_order(connection, store_id, order_id, policy, self.database.now())
+
+        return self.database.read(job)
+
+
+def _email_of(webhook: Webhook) -> str | None:
+    named = webhook.erasure or webhook.order
+    return named.email if named else None
+
+
+def _dated(evidence: Evidence, now: datetime) -> Evidence:
+    """Give evidence without a time the time at which it was heard; none is from the future."""
+    at = evidence.captured_at
+    return replace(evidence, captured_at=now if at is None or at > now else at)
+
+
+def _text(mark: Row | None, name: str) -> str | None:
+    return as_text(mark[name]) if mark and mark[name] else None

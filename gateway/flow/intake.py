@@ -1,0 +1,381 @@
+"""Webhooks in: what one transaction records of a batch - digest, body, order, consent and deliveries."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from gateway.decide.consent import denied_categories, hear_together, lowered_by
+from gateway.flow.erasure import erase_person
+from gateway.flow.holding import Behind, held_until, load_behind
+from gateway.flow.item import RECONCILED, Intake, Taken, Target, stream_of
+from gateway.flow.linking import is_renewal, kept_links, linked_row
+from gateway.model.consent import Category, Channel, Evidence, OrderConsent
+from gateway.model.delivery import DeliveryKind, DeliveryState
+from gateway.model.order import Order, Origin, Subscription
+from gateway.storage import queue
+from gateway.storage.consent import (
+    add_records,
+    copied_to_json,
+    lower,
+    order_columns,
+    order_consent_of,
+    order_rows,
+    record_row,
+    stamp_of,
+)
+from gateway.storage.queue import NewDelivery
+from gateway.storage.sessions import session_evidence
+from gateway.storage.statements import Connection, Row
+from gateway.storage.streams import lock_streams
+from gateway.storage.subscriptions import record_subscriptions
+from gateway.storage.webhooks import (
+    add_bodies,
+    insert_webhooks,
+    parked_signals,
+    put_order_keys,
+    put_orders,
+    take_parked,
+)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction knows and writes."""
+
+    orders: dict[tuple[str, str], Row]
+    parked: dict[tuple[str, str], list[tuple[Evidence, Channel]]]
+    sessions: dict[tuple[str, str], Evidence]
+    behind: Behind
+    seen_before: frozenset[tuple[str, str]]
+    changed: set[tuple[str, str]] = field(default_factory=set)
+    records: list[Row] = field(default_factory=list)
+    record_owners: list[tuple[str, str] | None] = field(default_factory=list)
+    lowerings: list[Row] = field(default_factory=list)
+    released: list[tuple[str, str, datetime]] = field(default_factory=list)
+
+
+def record_webhooks(connection: Connection, items: Sequence[Intake]) -> list[Taken]:
+    """Record a batch in the caller's transaction; answers are in the order of the items."""
+    lock_streams(connection, {(item.store_id, name) for item in items for name in _locks(item)})
+    fresh = _first_seen(connection, items)
+    accepted = [item for at, item in enumerate(items) if at in fresh and not item.webhook.ignored]
+    batch = _load(connection, accepted)
+    for item in accepted:
+        if item.webhook.order is not None:
+            _take_order(batch, item, item.webhook.order)
+        elif item.webhook.subscription is not None:
+            _take_link(batch, item, item.webhook.subscription)
+    _write(connection, batch, accepted)
+    _enqueue(connection, batch, accepted)
+    for item in accepted:
+        if item.webhook.erasure is not None:
+            erase_person(connection, item.store_id, item.webhook.erasure, item.email_hash, item.received_at)
+    return [_taken(item, is_fresh=at in fresh) for at, item in enumerate(items)]
+
+
+def _locks(item: Intake) -> Iterator[str]:
+    """What a signal for the order, or for its session, that comes in at the same moment would touch as well."""
+    yield stream_of(item)
+    yield from (f"key:{key_hash}" for key_hash in item.key_hashes)
+    if item.session_hash:
+        yield f"session:{item.session_hash}"
+
+
+def _taken(item: Intake, *, is_fresh: bool) -> Taken:
+    if not is_fresh:
+        return Taken(status="duplicate")
+    if item.webhook.ignored:
+        return Taken(status="ignored")
+    return Taken(status="accepted", deliveries=len(item.targets))
+
+
+def _first_seen(connection: Connection, items: Sequence[Intake]) -> set[int]:
+    """Insert the digests; return the positions of those that were not there before."""
+    rows = [
+        {
+            "store_id": item.store_id,
+            "key": item.webhook.key,
+            "guard": item.webhook.guard,
+            "topic": item.webhook.topic,
+            "resource_id": item.webhook.resource_id,
+            "order_id": item.webhook.order_id,
+            "status": "ignored" if item.webhook.ignored else "accepted",
+            "reason": item.webhook.ignored,
+            "via": item.via,
+            "received_at": item.received_at,
+        }
+        for item in items
+    ]
+    inserted = insert_webhooks(connection, rows)
+    fresh: set[int] = set()
+    for at, item in enumerate(items):
+        key = (item.store_id, item.webhook.key)
+        if key in inserted:
+            inserted.discard(key)
+            fresh.add(at)
+    return fresh
+
+
+def _load(connection: Connection, items: Sequence[Intake]) -> _Batch:
+    with_order = [item for item in items if item.webhook.order is not None]
+    keys = [(item.store_id, key_hash) for item in with_order for key_hash in item.key_hashes]
+    hashes = [(item.store_id, item.session_hash) for item in with_order if item.session_hash]
+    now = items[0].received_at if items else None
+    orders = order_rows(connection, [item.order_key for item in items if item.webhook.order_id])
+    return _Batch(
+        orders=orders,
+        parked=parked_signals(connection, keys, now) if keys and now else {},
+        sessions=session_evidence(connection, hashes),
+        behind=load_behind(connection, with_order, orders),
+        seen_before=frozenset(orders),
+    )
+
+
+def _take_order(batch: _Batch, item: Intake, order: Order) -> None:
+    known = batch.orders.get(item.order_key)
+    row = {**(known or _new_order(item, order)), **_order_facts(item, order, known)}
+    is_new = known is None or not known["has_order"]
+    if is_new:
+        row["frozen_at"] = _freezes_at(item, order, row)
+    _hear(batch, item, order, row, heard_at=_seen_from(item, order) if is_new else item.received_at)
+    batch.orders[item.order_key] = row
+    batch.changed.add(item.order_key)
+
+
+def _take_link(batch: _Batch, item: Intake, subscription: Subscription) -> None:
+    row = linked_row(batch.orders.get(item.order_key), item.store_id, subscription, item.received_at)
+    if row is not None:
+        batch.orders[item.order_key] = row
+        batch.changed.add(item.order_key)
+
+
+def _new_order(item: Intake, order: Order) -> Row:
+    consent = OrderConsent(frozen_at=item.received_at)
+    return {
+        "store_id": item.store_id,
+        "order_id": order.order_id,
+        "seen_at": item.received_at,
+        "copied": None,
+        "stamp": None,
+        "erased_at": None,
+        **order_columns(consent),
+    }
+
+
+def _order_facts(item: Intake, order: Order, known: Row | None) -> Row:
+    """What the webhook says of the order; a webhook that came late does not overwrite what is newer."""
+    facts: Row = {
+        "number": order.number,
+        "status": order.status,
+        "origin": order.origin.value,
+        **kept_links(order, known),
+        "customer_id": order.customer_id,
+        "session_hash": item.session_hash,
+        "email_hash": item.email_hash,
+        "currency": order.currency,
+        "total": order.total,
+        "placed_at": order.created_at,
+        "changed_at": order.updated_at,
+        "has_order": True,
+    }
+    if known is None or not known["has_order"]:
+        return facts
+    newest = known["changed_at"]
+    if newest and order.updated_at and order.updated_at < newest:
+        return {name: known[name] if known[name] not in (None, "") else value for name, value in facts.items()}
+    facts["session_hash"] = item.session_hash or known["session_hash"]
+    facts["customer_id"] = order.customer_id or known["customer_id"]
+    facts["email_hash"] = item.email_hash or known["email_hash"]
+    facts["placed_at"] = known["placed_at"] or order.created_at
+    return facts
+
+
+def _seen_from(item: Intake, order: Order) -> datetime:
+    """Return since when an order counts as seen.
+
+    One that was fetched counts from when it was placed, so that what was taken back since then lowers it.
+    """
+    is_fetched = item.via == RECONCILED and order.created_at is not None
+    return min(item.received_at, order.created_at or item.received_at) if is_fetched else item.received_at
+
+
+def _freezes_at(item: Intake, order: Order, row: Row) -> datetime:
+    waits = order.origin is Origin.CHECKOUT and not is_renewal(row)
+    return _seen_from(item, order) + timedelta(seconds=item.policy.hold_seconds if waits else 0)
+
+
+def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: datetime) -> None:
+    parked = [one for key_hash in item.key_hashes for one in batch.parked.get((item.store_id, key_hash), [])]
+    heard = [one for one in parked if not _is_about_parent(order, row, one[0])]
+    for evidence, channel in parked:
+        denied = denied_categories(evidence) if _is_about_parent(order, row, evidence) else ()
+        batch.lowerings += _lowering_rows(
+            item, "order", order.order_id, denied, lowered_by(evidence, channel), item.received_at
+        )
+    session = batch.sessions.get((item.store_id, item.session_hash or ""))
+    consent = order_consent_of(row)
+    is_open = heard_at < consent.frozen_at
+    if session is not None and is_open and _is_in_time(session, item, consent):
+        heard.append((session, Channel.SERVER))
+    own = item.evidence
+    if own is not None and stamp_of(own) != row["stamp"]:
+        row["stamp"] = stamp_of(own)
+        if _is_copied(order, row):
+            row["copied"] = copied_to_json(replace(own, captured_at=_said_at(order)))
+        else:
+            heard.append((own, Channel.ORDER))
+            batch.records.append(
+                record_row(
+                    item.store_id,
+                    own,
+                    Channel.ORDER,
+                    item.received_at,
+                    order_id=order.order_id,
+                    session_hash=item.session_hash,
+                    customer_id=order.customer_id,
+                )
+            )
+            batch.record_owners.append(item.order_key)
+    if heard:
+        _apply(batch, item, order, row, heard, heard_at)
+
+
+def _is_in_time(session: Evidence, item: Intake, consent: OrderConsent) -> bool:
+    """Whether what a session says came before the order was closed; a denial always does."""
+    at = session.captured_at
+    return (
+        item.received_at < consent.frozen_at
+        or at is None
+        or at <= consent.frozen_at
+        or bool(denied_categories(session))
+    )
+
+
+def _apply(
+    batch: _Batch,
+    item: Intake,
+    order: Order,
+    row: Row,
+    heard: Sequence[tuple[Evidence, Channel]],
+    heard_at: datetime,
+) -> None:
+    before = order_consent_of(row)
+    result = hear_together(before, heard, heard_at)
+    row.update(order_columns(replace(result.consent, record_id=before.record_id)))
+    if result.is_released and item.order_key in batch.seen_before:
+        batch.released.append((item.store_id, order.order_id, item.received_at))
+    evidence, channel = heard[-1]
+    by = lowered_by(evidence, channel)
+    batch.lowerings += _lowering_rows(item, "order", order.order_id, result.lowered, by, heard_at)
+    recorded = result.consent.recorded
+    if order.customer_id and result.is_kept and recorded is not None and not recorded.unreadable:
+        denied = denied_categories(recorded)
+        batch.lowerings += _lowering_rows(item, "renewals", order.customer_id, denied, "order", heard_at)
+    if is_renewal(row) and recorded is not None:
+        denied = tuple(dict.fromkeys((*denied_categories(recorded), *result.lowered)))
+        for subscription_id in row["subscription_ids"]:
+            batch.lowerings += _lowering_rows(item, "subscription", subscription_id, denied, "order", heard_at)
+
+
+def _lowering_rows(
+    item: Intake, kind: str, subject: str, categories: Sequence[Category], by: str, at: datetime
+) -> Iterator[Row]:
+    for category in categories:
+        yield {
+            "store_id": item.store_id,
+            "subject_kind": kind,
+            "subject": subject,
+            "category": category.value,
+            "by": by,
+            "at": at,
+            "record_id": None,
+        }
+
+
+def _is_copied(order: Order, row: Row) -> bool:
+    """Whether an order's own entry was copied onto it; on a renewal that is so unless it was captured later."""
+    return _is_about_parent(order, row, order.evidence)
+
+
+def _is_about_parent(order: Order, row: Row, evidence: Evidence | None) -> bool:
+    """On a renewal only what was captured after it was created is its own; the rest was said of its parent."""
+    if not is_renewal(row):
+        return False
+    said_at = evidence.captured_at if evidence else None
+    return not (said_at and order.created_at and said_at > order.created_at)
+
+
+def _said_at(order: Order) -> datetime | None:
+    """Return when an order's entry itself says that it was captured."""
+    return order.evidence.captured_at if order.evidence else None
+
+
+def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) -> None:
+    ids = add_records(connection, batch.records)
+    for record_id, owner in zip(ids, batch.record_owners, strict=True):
+        if owner is not None and batch.orders[owner]["consent_state"] is not None:
+            batch.orders[owner]["record_id"] = batch.orders[owner]["record_id"] or record_id
+    put_orders(connection, [batch.orders[key] for key in sorted(batch.changed)])
+    with_order = [item for item in accepted if item.webhook.order is not None]
+    keys = {(item.store_id, key_hash): item.webhook.order_id for item in with_order for key_hash in item.key_hashes}
+    put_order_keys(connection, keys)
+    take_parked(connection, [key for key in keys if key in batch.parked])
+    lower(connection, batch.lowerings)
+    for store_id, order_id, now in batch.released:
+        queue.release(connection, store_id=store_id, order_id=order_id, now=now)
+    told: list[tuple[str, Subscription, datetime]] = [
+        (item.store_id, item.webhook.subscription, item.received_at)
+        for item in accepted
+        if item.webhook.subscription is not None
+    ]
+    renewals = [(item.store_id, item.webhook.order, item.received_at) for item in accepted if item.webhook.order]
+    record_subscriptions(connection, told, renewals)
+
+
+def _enqueue(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) -> None:
+    taken = [item for item in accepted if item.targets and item.sealed is not None]
+    if not taken:
+        return
+    body_rows = [
+        {
+            "store_id": item.store_id,
+            "order_id": item.webhook.order_id,
+            "customer_id": item.webhook.customer_id,
+            "created_at": item.received_at,
+            "key_id": item.key_id,
+            "sealed": item.sealed,
+        }
+        for item in taken
+    ]
+    ids = add_bodies(connection, body_rows)
+    new = [
+        _new_delivery(item, target, body_id, batch)
+        for item, body_id in zip(taken, ids, strict=True)
+        for target in item.targets
+    ]
+    queue.enqueue(connection, new, now=taken[0].received_at)
+
+
+def _new_delivery(item: Intake, target: Target, body_id: int, batch: _Batch) -> NewDelivery:
+    webhook = item.webhook
+    group = webhook.group
+    order = batch.orders.get(item.order_key)
+    hold_until = held_until(item, order, batch.behind)
+    return NewDelivery(
+        store_id=item.store_id,
+        destination_id=target.destination_id,
+        stream=stream_of(item),
+        kind=DeliveryKind.ORDER,
+        message_id=target.message_id,
+        topic=webhook.topic,
+        topic_group=group.value if group else "",
+        order_id=webhook.order_id,
+        session_hash=order["session_hash"] if order else None,
+        customer_id=webhook.customer_id,
+        event_id=None,
+        body_id=body_id,
+        state=DeliveryState.HELD if hold_until else DeliveryState.DUE,
+        hold_until=hold_until,
+        policy_version=item.policy.version,
+        trace=item.trace,
+    )

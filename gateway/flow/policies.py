@@ -1,0 +1,68 @@
+"""Policies in force: values become a Policy, and every decision is taken by a version that was confirmed."""
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+from gateway.model.decision import GpcRule, Keep, Mode, Policy, RenewalRule, SessionRule, UnknownRule
+from gateway.model.order import Origin
+from gateway.storage.database import Database
+from gateway.storage.policies import newest_versions, policy_values
+from gateway.storage.statements import Connection
+
+
+def policy_of(version: int, values: Mapping[str, Any]) -> Policy:
+    """Read the values of a stored version."""
+    by_origin = {Origin(origin): UnknownRule(rule) for origin, rule in values["unknown_by_origin"].items()}
+    return Policy(
+        version=version,
+        mode=Mode(values["mode"]),
+        unknown=UnknownRule(values["unknown"]),
+        unknown_by_origin=by_origin,
+        hold_seconds=values["hold_seconds"],
+        event_ttl_seconds=values["event_ttl_seconds"],
+        consent_max_age_days=values["consent_max_age_days"],
+        session_events=SessionRule(values["session_events"]),
+        renewals=RenewalRule(values["renewals"]),
+        renewal_identifiers=Keep(values["renewal_identifiers"]),
+        secrets=Keep(values["secrets"]),
+        gpc=GpcRule(values["gpc"]),
+    )
+
+
+class PolicyBook:
+    """Versions never change once made, so they are read once; which one is newest is asked anew."""
+
+    def __init__(self, database: Database) -> None:
+        """Know nothing yet."""
+        self._database = database
+        self._versions: dict[tuple[str, int], Policy] = {}
+        self._newest: dict[str, int] = {}
+        self._lock = Lock()
+
+    def newest(self, store_id: str) -> Policy:
+        """Return the newest policy that this process has heard of; dispatch confirms it."""
+        if store_id not in self._newest:
+            self._database.read(self.confirm)
+        return self._versions[store_id, self._newest[store_id]]
+
+    def confirm(self, connection: Connection) -> None:
+        """Ask the database which versions are the newest."""
+        newest = newest_versions(connection)
+        with self._lock:
+            for store_id, version in newest.items():
+                self._load(connection, store_id, version)
+            self._newest = newest
+
+    def of_version(self, connection: Connection, store_id: str, version: int) -> Policy | None:
+        """Return one version; None when there is none of that number."""
+        with self._lock:
+            self._load(connection, store_id, version)
+        return self._versions.get((store_id, version))
+
+    def _load(self, connection: Connection, store_id: str, version: int) -> None:
+        if (store_id, version) in self._versions:
+            return
+        values = policy_values(connection, store_id, version)
+        if values is not None:
+            self._versions[store_id, version] = policy_of(version, values)

@@ -1,0 +1,204 @@
+"""What the flow tells of itself: logs, metrics and traces, in the words that telemetry keeps."""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from gateway.errors import GatewayError, NotRecorded, StartRefused, WebhookRejected
+from gateway.model.consent import Channel
+from gateway.model.decision import Decision
+from gateway.model.delivery import DeliveryState, Outcome
+from gateway.model.order import Webhook
+from gateway.model.session import Verdict
+from gateway.storage.backlog import what_waits
+from gateway.storage.database import Database
+from gateway.storage.queue import Claimed
+from gateway.storage.reconciling import disabled_webhooks
+from gateway.telemetry import (
+    Backlog,
+    Metrics,
+    Tracer,
+    TracingUnavailable,
+    connect_tracer,
+    log_attempt,
+    log_decision,
+    log_error,
+    log_event,
+    log_webhook,
+)
+
+
+class Telling:
+    """One line, one count and one span per thing that happens; ids and reasons, never a person's data."""
+
+    def __init__(self, database: Database, destination_ids: Collection[str], *, otlp_endpoint: str = "") -> None:
+        """Count in this process; what lies in the database is counted when it is asked for."""
+        self._database = database
+        self._destination_ids = destination_ids
+        self.metrics = Metrics()
+        self.metrics.watch(self._backlog)
+        database.watch_commits(self._committed)
+        self._tracer = _tracer(otlp_endpoint)
+
+    def span(self, name: str, *, parent: str | None = None, **attributes: object) -> AbstractContextManager[None]:
+        """Trace what happens inside."""
+        return self._tracer.span(name, parent=parent, **attributes)
+
+    def traceparent(self) -> str | None:
+        """Return what links a delivery to its webhook."""
+        return self._tracer.current_traceparent()
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return self.metrics.render()
+
+    def close(self) -> None:
+        """Export what is left."""
+        self._tracer.close()
+
+    # --- webhooks ---------------------------------------------------------------------------------------------
+
+    def received(self, store_id: str, status: str, reason: str, webhook: Webhook | None) -> None:
+        """A webhook was answered 200."""
+        self.metrics.webhooks.labels(store_id, status, reason).inc()
+        topic, order = (webhook.topic, webhook.order_id) if webhook else ("", None)
+        log_webhook(store=store_id, topic=topic, status=status, reason=reason, order=order)
+
+    def refused(self, store_id: str, error: GatewayError) -> None:
+        """A webhook was refused, or could not be recorded."""
+        status = error.status if isinstance(error, WebhookRejected) else "not_recorded"
+        self.metrics.webhooks.labels(store_id, status, "").inc()
+        if isinstance(error, NotRecorded):
+            self.metrics.queue_refused.inc()
+        log_webhook(store=store_id, topic="", status=status)
+
+    # --- deliveries -------------------------------------------------------------------------------------------
+
+    def decided(self, claimed: Claimed, decision: Decision) -> None:
+        """A delivery was decided."""
+        self.metrics.decisions.labels(
+            claimed.store_id, claimed.destination_id, decision.action.value, decision.reason.value
+        ).inc()
+        log_decision(
+            store=claimed.store_id,
+            destination=claimed.destination_id,
+            action=decision.action.value,
+            reason=decision.reason.value,
+            reasons=decision.reasons,
+            policy_version=decision.policy_version,
+            delivery=claimed.id,
+            order=claimed.order_id,
+        )
+
+    def attempted(
+        self, claimed: Claimed, outcome: Outcome, *, number: int, started_at: datetime, ended_at: datetime
+    ) -> None:
+        """An attempt was made."""
+        took = max((ended_at - started_at).total_seconds(), 0.0)
+        self.metrics.attempts.labels(claimed.store_id, claimed.destination_id, outcome.word).inc()
+        self.metrics.attempt_seconds.labels(claimed.destination_id).observe(took)
+        if number == 1:
+            waited = max((started_at - claimed.accepted_at).total_seconds(), 0.0)
+            self.metrics.accept_to_first_attempt.observe(waited)
+        log_attempt(
+            store=claimed.store_id,
+            destination=claimed.destination_id,
+            attempt=number,
+            outcome=outcome.kind.value,
+            word=outcome.word,
+            code=outcome.status_code,
+            duration_ms=round(took * 1000),
+            delivery=claimed.id,
+            webhook=claimed.message_id,
+            order=claimed.order_id,
+        )
+
+    def ended(self, claimed: Claimed, state: DeliveryState) -> None:
+        """A delivery changed its state."""
+        self.metrics.deliveries.labels(claimed.store_id, claimed.destination_id, state.value).inc()
+
+    def leaked(self, claimed: Claimed, names: Sequence[str]) -> None:
+        """The egress proof found a denied value; the delivery stays."""
+        self.metrics.leaks.labels(claimed.store_id, claimed.destination_id).inc()
+        log_event(
+            "leak",
+            logging.ERROR,
+            store=claimed.store_id,
+            destination=claimed.destination_id,
+            delivery=claimed.id,
+            order=claimed.order_id,
+            identifiers=list(names),
+        )
+
+    def failed(self, word: str, claimed: Claimed, error: Exception | None = None) -> None:
+        """Something went wrong inside the gateway."""
+        self.metrics.errors.labels("dispatch").inc()
+        if error is None:
+            log_event("error", logging.ERROR, where="dispatch", word=word, delivery=claimed.id)
+        else:
+            log_error("dispatch", error, word=word, delivery=claimed.id, store=claimed.store_id)
+
+    def cancelled_removed(self, count: int) -> None:
+        """Deliveries were cancelled because the settings no longer name their destinations."""
+        if count:
+            log_event("cancelled", logging.WARNING, reason="destination_removed", count=count)
+
+    # --- stores asked by the clock ----------------------------------------------------------------------------
+
+    def compared(self, store_id: str, *, seen: int, found: int) -> None:
+        """Changes in a store were compared with what its webhooks had brought."""
+        self.metrics.reconcile_seen.labels(store_id).inc(seen + found)
+        self.metrics.reconcile_found.labels(store_id).inc(found)
+        if found:
+            log_event("reconciled", logging.WARNING, store=store_id, count=found)
+
+    def webhook_disabled(self, store_id: str, webhook_id: str, topic: str, *, is_activated: bool) -> None:
+        """A store has switched one of its webhooks off."""
+        word = "activated" if is_activated else "disabled"
+        log_event("webhook_disabled", logging.ERROR, store=store_id, webhook=webhook_id, topic=topic, status=word)
+
+    def store_failed(self, store_id: str, word: str) -> None:
+        """A store's API did not answer as it should."""
+        self.metrics.errors.labels("store_api").inc()
+        log_event("store_failed", logging.WARNING, store=store_id, word=word)
+
+    def job_failed(self, name: str, error: Exception) -> None:
+        """A job of the clock failed; it is tried again at its next time."""
+        self.metrics.errors.labels("clock").inc()
+        log_error("clock", error, job=name)
+
+    # --- signals and events -----------------------------------------------------------------------------------
+
+    def signalled(self, store_id: str, channel: Channel, status: str) -> None:
+        """A signal or a withdrawal was recorded, or shed."""
+        self.metrics.signals.labels(store_id, channel.value, status).inc()
+        log_event("signal", store=store_id, channel=channel.value, status=status)
+
+    def events_received(self, store_id: str, verdicts: Sequence[Verdict]) -> None:
+        """Session events were taken in, each with its verdict."""
+        for verdict, count in Counter(verdicts).items():
+            self.metrics.events.labels(store_id, verdict.value).inc(count)
+            log_event("events", store=store_id, status=verdict.value, count=count)
+
+    def _committed(self, seconds: float, batch: int) -> None:
+        self.metrics.commit_seconds.observe(seconds)
+        self.metrics.batch_size.observe(batch)
+
+    def _backlog(self) -> Backlog:
+        now = self._database.now()
+        waiting = self._database.read(lambda connection: what_waits(connection, now))
+        return Backlog(
+            rows_waiting=waiting.rows,
+            oldest_waiting_seconds=waiting.oldest_seconds,
+            paused={one: one in waiting.paused for one in self._destination_ids},
+            webhook_disabled=self._database.read(disabled_webhooks),
+        )
+
+
+def _tracer(otlp_endpoint: str) -> Tracer:
+    try:
+        return connect_tracer(otlp_endpoint)
+    except TracingUnavailable as error:
+        raise StartRefused(str(error)) from error

@@ -1,0 +1,364 @@
+"""Signals reach sessions, customers and orders, whatever comes first, on both databases."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.errors import RequestInvalid
+from gateway.storage.signals import purge_parked
+from gateway.storage.tables import customers, parked, records, sessions
+from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.visitors import Visitor, a_session, body_count
+
+Open = Callable[..., Visitor]
+
+
+@pytest.fixture
+def open_(sqlite_url: str) -> Iterator[Open]:
+    yield from opening(sqlite_url)
+
+
+@pytest.fixture
+def open_anywhere(any_url: str) -> Iterator[Open]:
+    yield from opening(any_url)
+
+
+def opening(url: str) -> Iterator[Open]:
+    shops: list[Shop] = []
+
+    def make(**policy: Any) -> Visitor:
+        shops.append(open_shop(settings_for(url, **policy)))
+        return Visitor(shops[-1])
+
+    yield make
+    for shop in shops:
+        shop.gateway.close()
+
+
+def rows(visitor: Visitor, table: Any) -> list[dict[str, Any]]:
+    return visitor.shop.gateway.database.read(
+        lambda connection: [dict(row) for row in connection.execute(select(table)).mappings()]
+    )
+
+
+def stamped(visitor: Visitor, **changes: Any) -> str:
+    """A consent entry that names the visitor's session and holds no answer."""
+    return an_entry({}, state="pending", session_id=visitor.session, **changes)
+
+
+# --- sequence and sources -----------------------------------------------------------------------------------------
+
+
+def test_late_beacon_does_not_overwrite_a_newer_answer(open_anywhere: Open) -> None:
+    visitor = open_anywhere()
+    visitor.denies(seq=5)
+    assert visitor.grants(seq=4) == {"analytics": "denied", "marketing": "denied"}
+    assert visitor.grants(seq=5) == {"analytics": "denied", "marketing": "denied"}
+    assert visitor.grants(seq=6) == {"analytics": "granted", "marketing": "granted"}
+
+
+def test_answer_of_a_browser_whose_clock_is_slow_counts(open_: Open) -> None:
+    visitor = open_()
+    visitor.shows_banner()
+    granted = visitor.grants(captured_at="2026-11-22T11:00:00Z")
+    assert granted == {"analytics": "granted", "marketing": "granted"}
+
+
+def test_denial_counts_whenever_it_arrives(open_: Open) -> None:
+    visitor = open_()
+    visitor.grants(seq=5)
+    assert visitor.answers(marketing=False, analytics=True, seq=4) == {"analytics": "granted", "marketing": "denied"}
+    assert visitor.grants(seq=5) == {"analytics": "granted", "marketing": "denied"}
+
+
+def test_sources_that_disagree_count_by_the_strictest(open_: Open) -> None:
+    visitor = open_()
+    visitor.grants()
+    said = visitor.is_said(session_id=visitor.session, categories={"marketing": False, "analytics": True})
+    assert said == {"analytics": "granted", "marketing": "denied"}
+    assert visitor.grants() == {"analytics": "granted", "marketing": "denied"}
+
+
+def test_silence_inside_an_answer_is_a_denial(open_: Open) -> None:
+    visitor = open_()
+    assert visitor.answers(marketing=True, analytics=None) == {"analytics": "denied", "marketing": "granted"}
+
+
+def test_objection_of_the_browser_outweighs_the_click(open_: Open) -> None:
+    visitor = open_()
+    assert visitor.grants(sec_gpc=True) == {"analytics": "granted", "marketing": "denied"}
+
+
+def test_objection_counts_by_regime_where_the_shop_says_so(open_: Open) -> None:
+    visitor = open_(gpc="regime")
+    assert visitor.grants(sec_gpc=True, region="DE") == {"analytics": "granted", "marketing": "granted"}
+    other = Visitor(visitor.shop, a_session(2))
+    assert other.grants(sec_gpc=True, region="US-CA") == {"analytics": "granted", "marketing": "denied"}
+
+
+def test_every_signal_is_kept_with_both_times_and_evidence_sealed(open_anywhere: Open) -> None:
+    visitor = open_anywhere()
+    visitor.grants(seq=1, captured_at="2026-11-22T11:00:00Z", evidence={"gcs": "G111"})
+    visitor.grants(seq=1)
+    first, second = rows(visitor, records)
+    assert first["captured_at"] < first["received_at"] < second["received_at"] == visitor.shop.clock()
+    assert b"G111" not in first["sealed"]
+    assert visitor.shop.gateway.keyring.open(first["sealed"], key_id=first["key_id"], purpose="evidence")
+    assert second["sealed"] is None
+
+
+def test_session_ids_are_kept_as_hashes_only(open_: Open) -> None:
+    visitor = open_()
+    visitor.grants()
+    assert visitor.session not in str(rows(visitor, sessions)) + str(rows(visitor, records))
+
+
+def test_browser_cannot_speak_for_a_customer(open_: Open) -> None:
+    visitor = open_()
+    with pytest.raises(RequestInvalid) as raised:
+        visitor.says(customer_id="7", state="answered", categories=ALL)
+    assert set(raised.value.errors) == {"customer_id"}
+    assert rows(visitor, customers) == []
+
+
+# --- orders -------------------------------------------------------------------------------------------------------
+
+
+def test_answer_of_the_session_releases_the_order_that_names_it(open_anywhere: Open) -> None:
+    visitor = open_anywhere(unknown="deny")
+    visitor.shop.post(a_woo_order(1, stamped(visitor)))
+    visitor.shop.dispatch()
+    assert [row["state"] for row in visitor.shop.deliveries()] == ["held"]
+
+    visitor.shop.clock.pass_by(seconds=3)
+    visitor.grants()
+    visitor.shop.dispatch()
+
+    assert [payload["id"] for payload in visitor.shop.sender.payloads] == [1]
+    assert visitor.shop.order(1)["order_time"]["status"] == "recorded"
+    assert visitor.shop.order(1)["is_frozen"]
+
+
+def test_denial_of_the_session_suppresses_the_order_that_is_held(open_: Open) -> None:
+    visitor = open_()
+    visitor.shop.post(a_woo_order(1, stamped(visitor)))
+    visitor.denies()
+    visitor.shop.dispatch()
+    assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
+
+
+def test_pending_session_counts_as_unanswered_for_its_order(open_: Open) -> None:
+    visitor = open_(unknown="allow")
+    visitor.shop.post(a_woo_order(1, an_entry({}, state="pending", session_id=visitor.session)))
+    visitor.shop.clock.pass_by(seconds=60)
+    visitor.shop.dispatch()
+    assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
+
+
+@pytest.mark.parametrize("topics", [("order.created", "order.updated"), ("order.updated", "order.created")])
+def test_answer_before_the_order_is_parked_until_its_webhook(open_anywhere: Open, topics: tuple[str, str]) -> None:
+    visitor = open_anywhere(unknown="deny")
+    named = {"order_id": "1", "order_key": "wc_order_1"}
+    assert visitor.grants(**named) is None
+    assert len(rows(visitor, parked)) == 1
+    for topic in topics:
+        visitor.shop.post(a_woo_order(1), topic)
+    visitor.shop.dispatch()
+
+    assert [payload["consent"]["status"] for payload in visitor.shop.sender.payloads] == ["recorded", "recorded"]
+    assert rows(visitor, parked) == []
+
+
+def test_order_updated_before_created_waits_once_and_hears_the_late_answer(open_: Open) -> None:
+    visitor = open_(unknown="deny")
+    visitor.shop.post(a_woo_order(1), "order.updated")
+    visitor.shop.clock.pass_by(seconds=1)
+    visitor.shop.post(a_woo_order(1), "order.created")
+    visitor.shop.clock.pass_by(seconds=30)
+    visitor.grants(order_id="1", order_key="wc_order_1")
+    visitor.shop.dispatch()
+    assert [row["state"] for row in visitor.shop.deliveries()] == ["delivered", "delivered"]
+
+
+def test_key_that_does_not_fit_changes_nothing_and_is_answered_alike(open_: Open) -> None:
+    visitor = open_(unknown="deny")
+    visitor.shop.post(a_woo_order(1))
+    visitor.shop.post(a_woo_order(2))
+    assert visitor.grants(order_id="1", order_key="wc_order_2") is None
+    assert visitor.grants(order_id="1", order_key="guessed") is None
+    assert visitor.shop.order(1)["order_time"]["status"] == "unknown"
+    assert visitor.shop.order(2)["order_time"]["status"] == "unknown"
+
+
+def test_parked_signal_is_forgotten_after_an_hour(open_anywhere: Open) -> None:
+    visitor = open_anywhere(unknown="deny")
+    visitor.grants(order_id="1", order_key="wc_order_1")
+    visitor.shop.clock.pass_by(hours=1)
+    visitor.shop.post(a_woo_order(1))
+    assert visitor.shop.order(1)["order_time"]["status"] == "unknown"
+    now = visitor.shop.clock()
+    assert visitor.shop.gateway.database.write(lambda connection: purge_parked(connection, now)) == 1
+
+
+def test_grant_of_a_browser_fills_only_what_is_empty(open_: Open) -> None:
+    visitor = open_()
+    visitor.shop.post(a_woo_order(1, an_entry(NONE)))
+    visitor.grants(order_id="1", order_key="wc_order_1")
+    assert visitor.shop.order(1)["effective"]["applied"] == {"analytics": False, "marketing": False}
+
+
+def test_denial_after_the_order_lowers_what_is_yet_to_be_sent(open_: Open) -> None:
+    visitor = open_()
+    visitor.shop.sender.answers = [503]
+    visitor.shop.post(a_woo_order(1, an_entry(ALL)))
+    visitor.shop.dispatch()
+    visitor.answers(marketing=False, analytics=True, order_id="1", order_key="wc_order_1")
+    visitor.shop.clock.pass_by(hours=1)
+    visitor.shop.dispatch()
+
+    [first, second] = visitor.shop.sender.payloads
+    assert first["consent"]["applied"] == {"analytics": True, "marketing": True}
+    assert second["consent"]["applied"] == {"analytics": True, "marketing": False}
+    assert second["consent"]["categories"]["marketing"] is True
+    assert second["consent"]["lowered"]["marketing"]["by"] == "denial"
+
+
+@pytest.mark.parametrize("subject", ["order_id", "session_id", "customer_id", "email"])
+def test_withdrawal_between_two_attempts_cancels_the_order(open_anywhere: Open, subject: str) -> None:
+    visitor = open_anywhere()
+    visitor.shop.sender.answers = [503]
+    visitor.shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=7))
+    visitor.shop.dispatch()
+    named = {"order_id": "1", "session_id": visitor.session, "customer_id": "7", "email": " Jan.Novak@Example.com"}
+    visitor.withdraws(**{subject: named[subject]})
+
+    assert visitor.shop.states() == [("cancelled", "withdrawn")]
+    visitor.shop.clock.pass_by(hours=1)
+    visitor.shop.dispatch()
+    assert len(visitor.shop.sender.requests) == 1
+    assert visitor.shop.order(1)["effective"]["lowered"]["marketing"]["by"] == "withdrawal"
+
+
+def test_withdrawal_of_one_category_leaves_the_order_due(open_: Open) -> None:
+    visitor = open_()
+    visitor.shop.sender.answers = [503]
+    visitor.shop.post(a_woo_order(1, an_entry(ALL)))
+    visitor.shop.dispatch()
+    visitor.withdraws(order_id="1", categories=["marketing"])
+    assert [row["state"] for row in visitor.shop.deliveries()] == ["due"]
+    visitor.shop.clock.pass_by(hours=1)
+    visitor.shop.dispatch()
+    assert b"jan.novak" not in visitor.shop.sender.bodies[-1]
+
+
+def test_withdrawal_takes_nothing_from_other_people(open_: Open) -> None:
+    visitor = open_()
+    visitor.shop.sender.code = 503
+    visitor.shop.post(a_woo_order(1, an_entry(ALL), customer_id=7))
+    visitor.shop.post(a_woo_order(2, an_entry(ALL), customer_id=8, billing={"email": "other@example.com"}))
+    visitor.shop.dispatch()
+    visitor.withdraws(customer_id="7")
+    visitor.withdraws(email="jan.novak@example.com")
+    assert [row["state"] for row in visitor.shop.deliveries()] == ["cancelled", "due"]
+
+
+def test_withdrawal_while_the_order_is_held_outlives_the_hold(open_: Open) -> None:
+    visitor = open_(unknown="allow")
+    visitor.shop.post(a_woo_order(1))
+    visitor.withdraws(order_id="1")
+    visitor.shop.clock.pass_by(seconds=60)
+    visitor.shop.dispatch()
+    assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
+
+
+def test_withdrawal_takes_back_what_an_opt_out_regime_had_granted(open_: Open) -> None:
+    visitor = open_()
+    entry = an_entry(ALL, state="pending", basis="opt_out_default", region="US-CA")
+    visitor.shop.post(a_woo_order(1, entry))
+    visitor.withdraws(order_id="1")
+    visitor.shop.clock.pass_by(seconds=60)
+    visitor.shop.dispatch()
+    assert visitor.shop.sender.requests == []
+
+
+def test_objection_in_the_session_holds_for_the_customer_of_its_order(open_: Open) -> None:
+    visitor = open_()
+    visitor.shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=7))
+    visitor.grants(sec_gpc=True)
+    [customer] = rows(visitor, customers)
+    assert (customer["customer_id"], customer["marketing"], customer["gpc"]) == ("7", "denied", True)
+
+
+def test_server_reaches_an_order_by_its_id_before_and_after(open_: Open) -> None:
+    visitor = open_(unknown="deny")
+    assert visitor.is_said(order_id="1", categories=ALL) is None
+    visitor.shop.post(a_woo_order(1))
+    visitor.shop.post(a_woo_order(2))
+    visitor.is_said(order_id="2", categories=ALL)
+    visitor.shop.dispatch()
+    assert [row["state"] for row in visitor.shop.deliveries()] == ["delivered", "delivered"]
+
+
+def test_withdrawal_of_nobody_is_invalid(open_: Open) -> None:
+    visitor = open_()
+    for posted in ({}, {"customer_id": "7", "categories": []}, {"customer_id": "7", "categories": ["all"]}):
+        with pytest.raises(RequestInvalid):
+            visitor.withdraws(**posted)
+    assert rows(visitor, records) == []
+
+
+# --- erasure ------------------------------------------------------------------------------------------------------
+
+
+def a_redaction(customer_id: int, *order_ids: int) -> dict[str, Any]:
+    return {
+        "shop_id": 1,
+        "shop_domain": "acme.myshopify.com",
+        "customer": {"id": customer_id, "email": "jan@example.com", "phone": None},
+        "orders_to_redact": list(order_ids),
+    }
+
+
+def test_erasure_takes_bodies_keys_and_what_waits(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
+    shop = visitor.shop
+    shop.sender.code = 503
+    entry = an_entry(ALL, session_id=visitor.session)
+    order = {
+        "id": 1,
+        "order_number": 1001,
+        "email": "jan@example.com",
+        "customer": {"id": 7, "email": "jan@example.com"},
+        "note_attributes": [{"name": "_consent_gateway", "value": entry}],
+        "line_items": [],
+        "source_name": "web",
+        "created_at": "2026-11-22T11:59:30Z",
+        "updated_at": "2026-11-22T11:59:30Z",
+        "checkout_token": "token-1",
+        "currency": "EUR",
+        "total_price": "10.00",
+        "financial_status": "paid",
+    }
+    shop.post(order, "orders/create")
+    visitor.grants(evidence={"gcs": "G111"})
+    visitor.sends(customer_id="7")
+    shop.dispatch()
+    assert body_count(shop) == 2
+
+    shop.clock.pass_by(seconds=1)
+    shop.post(a_redaction(7, 1), "customers/redact")
+
+    assert shop.states() == [("cancelled", "erased"), ("cancelled", "erased")]
+    assert body_count(shop) == 0
+    everything = json.dumps([rows(visitor, table) for table in (customers, sessions, records)], default=str)
+    assert '"7"' not in everything
+    assert all(row["sealed"] is None and row["customer_id"] is None for row in rows(visitor, records))
+    assert shop.order(1)["order_time"]["status"] == "recorded"
+    assert shop.order(1)["effective"]["applied"] == {"analytics": False, "marketing": False}
+    shop.post(order | {"updated_at": "2026-11-23T00:00:00Z"}, "orders/updated")
+    shop.dispatch()
+    assert shop.states()[-1] == ("suppressed", "all_purposes_denied")
+    shop.gateway.close()
