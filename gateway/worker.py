@@ -1,0 +1,341 @@
+"""The delivery loop: claim, prepare, send, settle - and sleep until there is work.
+
+Every destination has a lane of its own, with its own threads, so that one that hangs holds up no other. A lane is
+given no more than it can start at once, or soon: by how long sending took lately.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from gateway.errors import NotRecorded
+from gateway.model.delivery import DeliveryState, OutcomeKind
+from gateway.storage import queue
+from gateway.storage.database import Database
+from gateway.storage.outcomes import Attempt, Settled, settle
+from gateway.storage.queue import Claimed
+
+_AHEAD_SECONDS: Final = 0.25  # how much work a lane may have before it
+_STALE_SECONDS: Final = 2.0  # what waited longer is decided anew
+_MOST_AHEAD: Final = 128
+_BATCH: Final = 256
+_BUG_DELAY: Final = timedelta(minutes=1)
+_TROUBLE_SECONDS: Final = 1.0
+_SET_BACK: Final = timedelta(seconds=5)
+
+_log = logging.getLogger(__name__)
+
+
+class Prepared(Protocol):
+    """A delivery that may leave."""
+
+    @property
+    def claimed(self) -> Claimed:
+        """What was claimed."""
+        ...
+
+
+class Dispatching(Protocol):
+    """Decides and sends."""
+
+    def prepare(self, claimed: Sequence[Claimed]) -> Sequence[Any]:
+        """Return a Settled or a Prepared for each, in order."""
+        ...
+
+    def send(self, prepared: Any) -> Settled:
+        """Make one attempt over the network."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a worker works. `threads` is per destination; a lease must be longer than an attempt takes."""
+
+    threads: int = 4
+    poll_seconds: float = 0.2
+    lease_seconds: float = 60.0
+
+
+class Worker:
+    """Delivers what is due, until it is told to stop."""
+
+    def __init__(
+        self, database: Database, dispatch: Dispatching, *, name: str, destination_ids: Iterable[str], pace: Pace
+    ) -> None:
+        """`name` tells this worker's claims from those of others."""
+        self._database = database
+        self._dispatch = dispatch
+        self._name = name
+        self._pace = pace
+        self._lease = timedelta(seconds=pace.lease_seconds)
+        self._outcomes = _Outcomes(database)
+        self._lanes = {one: _Lane(one, pace.threads, self._send, self._freed) for one in destination_ids}
+        self._clock = _Clock(database)
+        self._is_stopping = threading.Event()
+        self._loop = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._outcomes.start()
+        self._loop.start()
+
+    def stop(self, *, within_seconds: float) -> None:
+        """Take nothing new, let what is under way finish, give back the rest; what hangs is left to its lease."""
+        ends_at = time.monotonic() + within_seconds
+        self._is_stopping.set()
+        self._database.wake_here()
+        self._loop.join(within_seconds)
+        unsent = [claimed for lane in self._lanes.values() for claimed in lane.close()]
+        self._give_back(unsent)
+        for lane in self._lanes.values():
+            lane.join(max(0.0, ends_at - time.monotonic()))
+        self._outcomes.stop(max(0.5, ends_at - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            try:
+                is_busy = self.step()
+            except NotRecorded as refused:
+                _log.warning("cannot claim: %s", refused)
+                self._is_stopping.wait(_TROUBLE_SECONDS)
+            except Exception:
+                _log.exception("the delivery loop failed and goes on")
+                self._is_stopping.wait(_TROUBLE_SECONDS)
+            else:
+                if not is_busy:
+                    self._database.wait(self._pace.poll_seconds)
+
+    def step(self) -> bool:
+        """Claim once and hand out what came; False when there was nothing that could be started."""
+        limits = {one: lane.room for one, lane in self._lanes.items() if lane.room > 0}
+        claimed = self._claim(limits) if limits else []
+        for prepared in self._prepare(claimed):
+            if isinstance(prepared, Settled):
+                self._outcomes.add(prepared)
+            else:
+                self._lanes[prepared.claimed.destination_id].put(prepared)
+        return bool(claimed)
+
+    def _claim(self, limits: dict[str, int]) -> list[Claimed]:
+        now = self._clock.now()
+        if not self._database.read(lambda connection: queue.has_due(connection, limits, now=now)):
+            return []
+        return self._database.write(
+            lambda connection: queue.claim(connection, worker=self._name, limits=limits, lease=self._lease, now=now)
+        )
+
+    def _prepare(self, claimed: Sequence[Claimed]) -> Sequence[Any]:
+        if not claimed:
+            return []
+        try:
+            return self._dispatch.prepare(claimed)
+        except NotRecorded:
+            self._give_back(claimed)
+            raise
+        except Exception:
+            _log.exception("preparing %d deliveries failed", len(claimed))
+            return [self._prepare_alone(one) for one in claimed]
+
+    def _prepare_alone(self, claimed: Claimed) -> Any:
+        try:
+            return self._dispatch.prepare([claimed])[0]
+        except Exception:
+            _log.exception("delivery %d cannot be prepared", claimed.id)
+            return self._put_off(claimed)
+
+    def _send(self, prepared: Prepared, waited_seconds: float) -> None:
+        claimed = prepared.claimed
+        if waited_seconds > _STALE_SECONDS:
+            self._give_back([claimed])
+            return
+        try:
+            self._outcomes.add(self._dispatch.send(prepared))
+        except Exception:
+            _log.exception("delivery %d cannot be sent", claimed.id)
+            self._outcomes.add(self._put_off(claimed))
+
+    def _put_off(self, claimed: Claimed) -> Settled:
+        now = self._database.now()
+        attempt = Attempt(number=claimed.attempts + 1, at=now, kind=OutcomeKind.RETRY, word="internal_error")
+        return Settled(
+            delivery_id=claimed.id,
+            claim=claimed.claim,
+            state=DeliveryState.DUE,
+            next_at=now + _BUG_DELAY,
+            reason="internal_error",
+            attempt=attempt,
+        )
+
+    def _give_back(self, claimed: Sequence[Claimed]) -> None:
+        if not claimed:
+            return
+        try:
+            self._database.write(lambda connection: queue.give_back(connection, claimed, now=self._database.now()))
+        except NotRecorded as refused:
+            _log.warning("cannot give back %d deliveries, their leases will end: %s", len(claimed), refused)
+
+    def _freed(self) -> None:
+        self._database.wake_here()
+
+
+class _Clock:
+    """The database's time. Where that is this machine's own, and was set back, what waits is brought forward."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        now, elapsed = self._database.now(), time.monotonic()
+        if self._last is not None and self._database.is_sqlite:
+            set_back = self._last[0] + timedelta(seconds=elapsed - self._last[1]) - now
+            if set_back > _SET_BACK:
+                moved = self._database.write(lambda connection: queue.pull_forward(connection, by=set_back, now=now))
+                _log.warning("the clock was set back by %s; %d deliveries were brought forward", set_back, moved)
+        self._last = now, elapsed
+        return now
+
+
+class _Lane:
+    """The threads of one destination."""
+
+    def __init__(self, name: str, threads: int, send: Callable[[Any, float], None], freed: Callable[[], None]) -> None:
+        self._name = name
+        self._most_threads = threads
+        self._send = send
+        self._freed = freed
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[float, Any]] = deque()
+        self._threads: list[threading.Thread] = []
+        self._under_way = 0
+        self._usual_seconds = 1.0
+        self._is_closed = False
+
+    @property
+    def room(self) -> int:
+        """How many more deliveries this lane takes now; nothing until half of its room is free."""
+        soon = int(self._most_threads * _AHEAD_SECONDS / max(self._usual_seconds, 1e-4))
+        most = max(self._most_threads, min(soon, _MOST_AHEAD))
+        free = most - len(self._waiting) - self._under_way
+        return free if free * 2 >= most or not self._waiting else 0
+
+    def put(self, prepared: Any) -> None:
+        with self._changed:
+            self._waiting.append((time.monotonic(), prepared))
+            if self._under_way + len(self._waiting) > len(self._threads) < self._most_threads:
+                self._add_thread()
+            self._changed.notify()
+
+    def close(self) -> list[Claimed]:
+        """Start nothing more, and return what had not been started."""
+        with self._changed:
+            self._is_closed = True
+            unsent = [prepared.claimed for _, prepared in self._waiting]
+            self._waiting.clear()
+            self._changed.notify_all()
+        return unsent
+
+    def join(self, timeout_seconds: float) -> None:
+        ends_at = time.monotonic() + timeout_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def _add_thread(self) -> None:
+        name = f"{self._name}-{len(self._threads)}"
+        self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+        self._threads[-1].start()
+
+    def _run(self) -> None:
+        while (taken := self._take()) is not None:
+            put_at, prepared = taken
+            started_at = time.monotonic()
+            try:
+                self._send(prepared, started_at - put_at)
+            except Exception:
+                _log.exception("delivery %d was left to its lease", prepared.claimed.id)
+            self._done(time.monotonic() - started_at)
+
+    def _take(self) -> tuple[float, Any] | None:
+        with self._changed:
+            while not self._waiting and not self._is_closed:
+                self._changed.wait()
+            if not self._waiting:
+                return None
+            self._under_way += 1
+            return self._waiting.popleft()
+
+    def _done(self, seconds: float) -> None:
+        with self._changed:
+            self._under_way -= 1
+            self._usual_seconds += 0.2 * (seconds - self._usual_seconds)
+            has_room = self.room > 0
+        if has_room:
+            self._freed()
+
+
+class _Outcomes:
+    """What became of deliveries, written in batches: one gathers while the last is being committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._changed = threading.Condition()
+        self._waiting: list[Settled] = []
+        self._is_closed = False
+        self._gives_up_at = float("inf")
+        self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add(self, settled: Settled) -> None:
+        with self._changed:
+            self._waiting.append(settled)
+            self._changed.notify()
+
+    def stop(self, within_seconds: float) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._gives_up_at = time.monotonic() + within_seconds
+            self._changed.notify()
+        self._thread.join(within_seconds)
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._write(batch)
+
+    def _next_batch(self) -> list[Settled]:
+        with self._changed:
+            while not self._waiting and not self._is_closed:
+                self._changed.wait()
+            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            return batch
+
+    def _write(self, batch: Sequence[Settled]) -> None:
+        while time.monotonic() < self._gives_up_at:
+            try:
+                self._settle(batch)
+            except NotRecorded as refused:
+                _log.warning("cannot write %d outcomes yet: %s", len(batch), refused)
+                time.sleep(min(_TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
+            except Exception:
+                _log.exception("cannot write %d outcomes together", len(batch))
+                self._write_alone(batch)
+                return
+            else:
+                return
+
+    def _write_alone(self, batch: Sequence[Settled]) -> None:
+        for one in batch:
+            try:
+                self._settle([one])
+            except Exception:
+                _log.exception("cannot write the outcome of delivery %d; its lease will end", one.delivery_id)
+
+    def _settle(self, batch: Sequence[Settled]) -> None:
+        now = self._database.now()
+        self._database.write(lambda connection: settle(connection, batch, now=now))
