@@ -1,0 +1,31 @@
+"""The pages and interfaces over HTTP: the only place that knows Flask."""
+
+from flask import Flask
+
+from gateway.flow.gateway import Gateway
+from gateway.web.admin import register_admin
+from gateway.web.api import make_api
+from gateway.web.errors import register_errors
+from gateway.web.events import make_events
+from gateway.web.front import Front
+from gateway.web.health import make_health
+from gateway.web.proxies import trust_proxies
+from gateway.web.renewals import make_renewals
+from gateway.web.signals import make_signals
+from gateway.web.webhooks import make_webhooks
+
+_MAKERS = (make_webhooks, make_signals, make_events, make_renewals, make_api, make_health)
+
+
+def create_app(gateway: Gateway) -> Flask:
+    """Return the application, holding nothing but the gateway it was given."""
+    app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.extensions["gateway"] = gateway
+    register_errors(app)
+    for make in _MAKERS:
+        app.register_blueprint(make(gateway))
+    register_admin(app, gateway)
+    trust_proxies(app, gateway.settings.web.trusted_proxies)
+    app.wsgi_app = Front(app.wsgi_app, gateway)  # type: ignore[method-assign]  # Flask documents this hook
+    return app

@@ -1,0 +1,52 @@
+"""What a page asks of the gateway and of the request, with types."""
+
+from typing import Protocol
+
+from flask import abort, current_app, g
+
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.storage.people import User
+from gateway.storage.sealing import Keyring
+
+
+class Running(Protocol):
+    """The parts of a running gateway that pages use."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def keyring(self) -> Keyring: ...
+
+
+def running() -> Running:
+    """Return the gateway behind this application."""
+    gateway: Running = current_app.extensions["gateway_admin"]
+    return gateway
+
+
+def signed_in() -> User | None:
+    """Return who is signed in."""
+    user: User | None = g.get("admin_user")
+    return user
+
+
+def the_user() -> User:
+    """Return who is signed in; the guard has let nobody else through."""
+    user = signed_in()
+    if user is None:
+        abort(403)
+    return user
+
+
+def visible_stores() -> list[str]:
+    """Return the stores that the user may see, in the order of the settings."""
+    return [store.id for store in running().settings.stores if the_user().may_see(store.id)]
+
+
+def chosen_store(wanted: str) -> str:
+    """Return `wanted` if the user may see it, else their first store; "" when there is none at all."""
+    stores = visible_stores()
+    return wanted if wanted in stores else stores[0] if stores else ""

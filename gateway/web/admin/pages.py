@@ -1,0 +1,106 @@
+"""The blueprint, what every template knows, and the headers of every answer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import generate_csrf
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import NotRecorded
+from gateway.storage.people import Role
+from gateway.web.admin import words
+from gateway.web.admin.clock import both_times, day_of, hour_of, local_time, machine_time, since_words
+from gateway.web.admin.context import running, signed_in
+
+pages = Blueprint("admin", __name__, url_prefix="/admin", static_folder="static", template_folder="templates")
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """One entry of the navigation; `section` is what pages name as theirs."""
+
+    section: str
+    title: str
+    endpoint: str
+    icon: str
+    role: Role = Role.VIEWER
+
+
+NAVIGATION = (
+    NavItem("orders", "Orders", "admin.orders", "receipt"),
+    NavItem("deliveries", "Deliveries", "admin.deliveries", "send"),
+    NavItem("sessions", "Sessions", "admin.sessions", "eye"),
+    NavItem("policy", "Policy", "admin.policies", "scale"),
+    NavItem("users", "Users", "admin.users", "people", Role.OWNER),
+    NavItem("audits", "Audit log", "admin.audits", "book", Role.OWNER),
+)
+
+
+def set_up_pages(app: Flask) -> None:
+    """Give templates their words, and answers their headers."""
+    app.jinja_env.filters.update(
+        local_time=local_time,
+        both_times=both_times,
+        machine_time=machine_time,
+        day_time=day_of,
+        hour_time=hour_of,
+        ago=since_words,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+@pages.context_processor
+def _shared() -> dict[str, Any]:
+    user = signed_in()
+    return {
+        "user": user,
+        "may": lambda role: user is not None and user.role.may(Role(role)),
+        "navigation": [item for item in NAVIGATION if user is not None and user.role.may(item.role)],
+        "words": words,
+        "csrf_token": generate_csrf,
+        "is_fragment": request.headers.get("HX-Request") == "true",
+    }
+
+
+@pages.after_request
+def add_headers(response: Response) -> Response:
+    """Keep pages out of caches, frames and referrers, and let nothing run that is not ours."""
+    headers = response.headers
+    headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["Permissions-Policy"] = PERMISSIONS_POLICY
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if request.endpoint == "admin.static":
+        headers["Cache-Control"] = "public, max-age=3600"
+    else:
+        headers["Cache-Control"] = "no-store"
+    if running().settings.web.base_url.startswith("https://"):
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    return response
+
+
+@pages.errorhandler(HTTPException)
+def explain(error: HTTPException) -> ResponseReturnValue:
+    """Show an error as a page in plain words."""
+    if error.code is None or error.code < 400:  # noqa: PLR2004 - redirects are no errors
+        return error
+    title, text = words.ERRORS.get(error.code, ("Something went wrong", error.description or ""))
+    return render_template("admin/error.html", title=title, text=text, code=error.code), error.code
+
+
+@pages.errorhandler(NotRecorded)
+def explain_outage(error: NotRecorded) -> ResponseReturnValue:
+    """Say that the database does not answer; who is signed in is not known then either."""
+    g.admin_user = None
+    return render_template("admin/error.html", title="Not just now", text=str(error), code=503), 503

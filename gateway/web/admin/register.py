@@ -1,0 +1,32 @@
+"""Every view is known, guarded and throttled, once per application."""
+
+from flask import Flask
+
+from gateway.web.admin import (
+    account,
+    actions,
+    audits,
+    deliveries,
+    find,
+    orders,
+    policies,
+    sessions,
+    sign_in,
+    users,
+    welcome,
+)
+from gateway.web.admin.context import Running
+from gateway.web.admin.guard import set_up_guard
+from gateway.web.admin.pages import pages, set_up_pages
+from gateway.web.admin.throttle import set_up_throttle
+
+_VIEWS = (sign_in, welcome, orders, deliveries, actions, sessions, policies, find, users, audits, account)
+
+
+def register_admin(app: Flask, gateway: Running) -> None:
+    """Add the pages under /admin to `app`."""
+    app.extensions["gateway_admin"] = gateway
+    set_up_guard(app, gateway)
+    set_up_pages(app)
+    app.register_blueprint(pages)
+    set_up_throttle(app, gateway)

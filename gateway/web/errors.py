@@ -1,0 +1,39 @@
+"""Families of errors become answers, in one place; no answer holds a person's data."""
+
+from http import HTTPStatus
+
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import NotRecorded, RequestInvalid, WebhookRejected
+
+RETRY_AFTER_SECONDS = 30
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every error that a route lets through."""
+    app.register_error_handler(WebhookRejected, _rejected)
+    app.register_error_handler(NotRecorded, _not_recorded)
+    app.register_error_handler(RequestInvalid, _invalid)
+    app.register_error_handler(HTTPException, _http)
+
+
+def _rejected(error: WebhookRejected) -> ResponseReturnValue:
+    return {"status": error.status, "reason": str(error)}, error.code
+
+
+def _not_recorded(error: NotRecorded) -> ResponseReturnValue:
+    answer = {"status": "not_recorded", "reason": str(error)}
+    return answer, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+def _invalid(error: RequestInvalid) -> ResponseReturnValue:
+    return {"status": "invalid", "errors": error.errors}, HTTPStatus.BAD_REQUEST
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    if request.path.startswith("/admin"):
+        return error
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return {"status": (error.name or "error").lower().replace(" ", "_")}, error.code or 500, headers

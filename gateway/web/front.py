@@ -1,0 +1,92 @@
+"""Store webhooks, answered before Flask sees them: its way to a view costs more than recording an order."""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from gateway.errors import BodyTooLarge, NotRecorded, WebhookRejected
+from gateway.flow.gateway import Gateway
+from gateway.telemetry import log_error
+from gateway.web.errors import RETRY_AFTER_SECONDS
+
+Environ = dict[str, Any]
+Answer = tuple[int, dict[str, str], dict[str, str]]  # code, JSON, more headers
+
+_PATH: Final = "/webhooks/"
+
+
+class Front:
+    """Answers `POST /webhooks/{store_id}` and hands everything else to the application."""
+
+    def __init__(self, wrapped: Callable[..., Iterable[bytes]], gateway: Gateway) -> None:
+        """Stand before `wrapped`."""
+        self._wrapped = wrapped
+        self._gateway = gateway
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        path: str = environ["PATH_INFO"]
+        store_id = path[len(_PATH) :]
+        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PATH) or not store_id or "/" in store_id:
+            return self._wrapped(environ, start_response)
+        code, answer, more = answer_webhook(self._gateway, store_id, environ)
+        body = orjson.dumps(answer)
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *more.items()]
+        start_response(_STATUS_LINES[code], headers)
+        return [body]
+
+
+def answer_webhook(gateway: Gateway, store_id: str, environ: Environ) -> Answer:
+    """Record one webhook and return what the store is told; it never depends on consent, policy or destinations."""
+    try:
+        receipt = gateway.receive_webhook(store_id, _headers(environ), _body(gateway, store_id, environ))
+    except WebhookRejected as error:
+        return error.code, {"status": error.status, "reason": str(error)}, {}
+    except NotRecorded as error:
+        answer = {"status": "not_recorded", "reason": str(error)}
+        return HTTPStatus.SERVICE_UNAVAILABLE, answer, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    except HTTPException as error:  # the store went away in the middle of the body
+        return error.code or HTTPStatus.BAD_REQUEST, {"status": (error.name or "error").lower().replace(" ", "_")}, {}
+    except Exception as error:  # noqa: BLE001 - nothing was recorded, and the store is told to send it again
+        log_error("webhook", error)
+        return HTTPStatus.INTERNAL_SERVER_ERROR, {"status": "internal_server_error"}, {}
+    return HTTPStatus.OK, {"status": receipt.status, "reason": receipt.reason}, {}
+
+
+def _body(gateway: Gateway, store_id: str, environ: Environ) -> bytes:
+    """Read what was sent, but nothing for a store that is not there."""
+    if gateway.settings.store(store_id) is None:
+        return b""
+    most_bytes = gateway.settings.web.max_body_bytes
+    try:
+        # A body without a length ends one byte beyond the bound, and so is seen to be longer.
+        body: bytes = get_input_stream(environ, max_content_length=most_bytes + 1).read()
+    except RequestEntityTooLarge:
+        body = b""
+        is_too_large = True
+    else:
+        is_too_large = len(body) > most_bytes
+    if is_too_large:
+        gateway.telling.refused(store_id, BodyTooLarge())
+        raise BodyTooLarge
+    return body
+
+
+def _headers(environ: Environ) -> dict[str, str]:
+    headers = {_header_name(key): value for key, value in environ.items() if key.startswith("HTTP_")}
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(key):
+            headers[_header_name(key)] = environ[key]
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _header_name(key: str) -> str:
+    return key.removeprefix("HTTP_").replace("_", "-").title()
+
+
+_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

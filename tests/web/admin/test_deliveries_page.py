@@ -1,0 +1,86 @@
+"""What came in beside what left, masked until somebody who may look does, and logged."""
+
+import re
+
+from sqlalchemy import delete, update
+
+from gateway.storage.people import Role
+from gateway.storage.tables import bodies, deliveries
+from tests.web.browsing import Pages
+
+PERSONAL = ("jan.novak@example.com", "Novák", "Nov\\u00e1k", "+49 30 1234567", "LabGclid-AbC_123", "Teststraße")
+REDACTED = "/admin/deliveries/4"
+AS_IT_CAME = "/admin/deliveries/1"
+
+
+def _struck(page: str) -> list[str]:
+    return re.findall(r"<del>&#34;(\w+)&#34;", page)
+
+
+def test_removed_fields_are_struck_out_where_they_came_in(told: Pages) -> None:
+    page = told.as_role(Role.VIEWER).get(REDACTED).text
+    assert {"email", "first_name", "phone", "order_key"} <= set(_struck(page))
+    assert not {"total", "currency", "country"} & set(_struck(page))
+
+
+def test_the_consent_object_is_shown_as_added(told: Pages) -> None:
+    page = told.as_role(Role.VIEWER).get(REDACTED).text
+    assert "<ins>&#34;consent&#34;: {</ins>" in page
+    assert "<ins>&#34;marketing&#34;: false</ins>" in page
+
+
+def test_personal_values_are_masked_for_everyone_at_first(told: Pages) -> None:
+    for role in Role:
+        for path in (REDACTED, AS_IT_CAME):
+            page = told.as_role(role).get(path).text
+            assert not [value for value in PERSONAL if value in page]
+            assert "••••••" in page
+
+
+def test_an_operator_reveals_with_a_click_that_is_logged(told: Pages) -> None:
+    operator = told.as_role(Role.OPERATOR)
+    page = operator.post(f"{REDACTED}/reveal").text
+    assert "jan.novak@example.com" in page
+    log = told.as_role(Role.OWNER).get("/admin/audit").text
+    assert "revealed what is masked in delivery 4 of order 1042" in log
+    assert "jan.novak" not in log
+
+
+def test_a_viewer_cannot_reveal(told: Pages) -> None:
+    viewer = told.as_role(Role.VIEWER)
+    assert "Reveal" not in viewer.get(REDACTED).text
+    assert viewer.post(f"{REDACTED}/reveal").status_code == 403
+
+
+def test_without_the_body_the_names_of_what_went_stay(told: Pages) -> None:
+    database = told.story.gateway.database
+    database.write(lambda connection: connection.execute(delete(bodies)))
+    page = told.as_role(Role.VIEWER).get(REDACTED).text
+    assert "The body is no longer kept" in page
+    assert "<del><code>billing.email</code></del>" in page
+
+
+def test_what_was_not_sent_has_nothing_on_the_right(told: Pages) -> None:
+    page = told.as_role(Role.VIEWER).get("/admin/deliveries/5").text
+    assert "Nothing left: it was decided not to send" in page
+    assert "<ins>" not in page
+
+
+def test_a_body_of_a_lost_key_is_said_to_be_closed(told: Pages) -> None:
+    database = told.story.gateway.database
+    database.write(lambda connection: connection.execute(update(bodies).values(key_id="00000000")))
+    page = told.as_role(Role.OPERATOR).get(REDACTED)
+    assert page.status_code == 200
+    assert "cannot be opened with the keys at hand" in page.text
+
+
+def test_a_leak_names_what_was_found(told: Pages) -> None:
+    database = told.story.gateway.database
+    values = {"state": "leak", "detail": {"removed": ["billing.email"], "leaks": ["email at line_items[].name"]}}
+    database.write(
+        lambda connection: connection.execute(update(deliveries).where(deliveries.c.id == 4).values(**values))
+    )
+    page = told.as_role(Role.OPERATOR).get(REDACTED).text
+    assert "Stopped: leak" in page
+    assert "<code>email at line_items[].name</code>" in page
+    assert "Try again" in page

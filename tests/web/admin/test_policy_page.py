@@ -1,0 +1,114 @@
+"""The policy page: every key explained, what-if before saving, every change a version."""
+
+import re
+from html import unescape
+
+import pytest
+
+from gateway.settings import DEFAULT_POLICY
+from gateway.storage.people import Role
+from gateway.storage.policies import newest_policy
+from gateway.web.admin.policy_form import ALL_KEYS, BY_ORIGIN, read_policy_form
+from tests.web.admin.test_pages import a_policy
+from tests.web.browsing import Pages
+
+
+def _newest(pages: Pages) -> dict[str, object]:
+    found = pages.story.gateway.database.read(lambda connection: newest_policy(connection, "acme"))
+    assert found is not None
+    return found
+
+
+def _words(html: str) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+
+def test_every_key_of_the_policy_is_on_the_page() -> None:
+    assert {key.name for key in ALL_KEYS} | {BY_ORIGIN} == set(DEFAULT_POLICY)
+
+
+def test_every_key_is_explained_in_a_sentence() -> None:
+    assert all(key.text.endswith(".") and len(key.text) > 40 for key in ALL_KEYS)
+
+
+def test_a_form_becomes_the_values_of_a_policy() -> None:
+    form = {name: str(value) for name, value in a_policy().items()}
+    assert read_policy_form(form) == {
+        **DEFAULT_POLICY,
+        "mode": "suppress",
+        "unknown": "deny",
+        "hold_seconds": 120,
+        "unknown_by_origin": {"admin": "allow"},
+    }
+
+
+def test_what_if_shows_what_would_change_and_saves_nothing(told: Pages) -> None:
+    operator = told.as_role(Role.OPERATOR)
+    before = told.story.deliveries()
+    answer = operator.post("/admin/policy/acme/preview", a_policy(mode="anonymize"))
+    text = _words(answer.text)
+    assert "Mode Suppress would become Anonymize" in text
+    assert "9 orders" in text
+    assert re.search(r"newsletter \d+ \d+ \d+ \d+ \d+ \d+", text)
+    assert _newest(told)["version"] == 2
+    assert told.story.deliveries() == before
+
+
+def test_saving_makes_a_version_and_the_history_tells_of_it(told: Pages) -> None:
+    owner = told.as_role(Role.OWNER)
+    assert owner.post("/admin/policy/acme/save", a_policy(mode="anonymize", hold_seconds="0")).status_code == 303
+    newest = _newest(told)
+    assert (newest["version"], newest["changed_by"]) == (3, "olivia")
+    text = _words(owner.get("/admin/policy/acme").text)
+    assert "Version 3 by olivia" in text
+    assert "Mode: Suppress became Anonymize" in text
+    assert "Wait for an answer: 120 seconds became 0 seconds" in text
+    assert "changed the policy acme" in _words(owner.get("/admin/audit").text)
+
+
+def test_the_new_policy_decides_the_next_order(told: Pages) -> None:
+    told.as_role(Role.OWNER).post("/admin/policy/acme/save", a_policy(mode="off"))
+    shop = told.story
+    shop.post(shop.woo(1060, {"analytics": False, "marketing": False}))
+    shop.dispatch()
+    last = [row for row in shop.deliveries() if row["order_id"] == "1060"]
+    assert {row["reason"] for row in last} == {"mode_off"}
+
+
+def test_an_operator_may_look_but_not_save(told: Pages) -> None:
+    operator = told.as_role(Role.OPERATOR)
+    assert operator.post("/admin/policy/acme/save", a_policy(mode="off")).status_code == 403
+    assert _newest(told)["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"mode": "sometimes"}, "Choose one of the answers"),
+        ({"hold_seconds": "-1"}, "Must be a whole number from 0 to 86,400"),
+        ({"event_ttl_seconds": "5"}, "Must be a whole number from 10 to 900"),
+        ({"consent_max_age_days": "1e3"}, "Must be a whole number"),
+        ({"hold_seconds": "٣"}, "Must be a whole number"),
+        ({"based_on": "1"}, "Somebody changed the policy meanwhile"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_saved(told: Pages, changes: dict[str, object], fault: str) -> None:
+    answer = told.as_role(Role.OWNER).post("/admin/policy/acme/save", a_policy(**{"mode": "off", **changes}))
+    assert answer.status_code == 400
+    assert fault in _words(answer.text)
+    assert _newest(told)["version"] == 2
+
+
+def test_saving_the_values_in_force_makes_no_version(told: Pages) -> None:
+    told.as_role(Role.OWNER).post("/admin/policy/acme/save", a_policy())
+    assert _newest(told)["version"] == 2
+
+
+def test_what_past_orders_cannot_show_is_said(told: Pages) -> None:
+    answer = told.as_role(Role.OWNER).post("/admin/policy/acme/preview", a_policy(hold_seconds="5"))
+    assert "acts on what comes from then on" in _words(answer.text)
+
+
+def test_a_store_without_orders_can_be_looked_at(pages: Pages) -> None:
+    answer = pages.as_role(Role.OWNER).post("/admin/policy/nordlicht/preview", a_policy())
+    assert "There is no order to look at yet" in _words(answer.text)
