@@ -1,0 +1,1 @@
+"""The command `gateway`: one module per group of commands, `program` chooses."""

@@ -1,0 +1,25 @@
+"""What to do about a database that does not take what it is given."""
+
+from typing import Final
+
+from gateway.errors import GatewayError, NotRecorded
+
+_ADVICE: Final = {
+    "the database is locked": "another program keeps it; end that one, or try again",
+    "the disk is full": "make room and try again",
+    "the database is read-only": "let this user write to the file and to its folder",
+    "the disk failed": "look at the disk; a copy from the last back-up may be needed",
+    "the database file is damaged": "restore it from a back-up",
+    "the database file cannot be opened": "look at database.url, and who may read and write there",
+    "the database file is not a database": "look at database.url",
+    "the database file has vanished": "look at database.url, or run `gateway migrate` to begin anew",
+    "the database cannot be reached": "look at database.url, and whether the server runs",
+    "the database has run out of room": "make room on the server and try again",
+}
+
+
+def told(error: GatewayError) -> str:
+    """Return an error as one line that says what to do."""
+    text = str(error)
+    advice = _ADVICE.get(text) if isinstance(error, NotRecorded) else None
+    return f"{text}; {advice}" if advice else text

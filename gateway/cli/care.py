@@ -1,0 +1,114 @@
+"""key rotate, database copy and reconcile: care for what is stored, and for what should have been."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from gateway.bootstrap import build, make_key, open_stored_keyring
+from gateway.cli.manage import check_store, with_database
+from gateway.cli.operate import instant
+from gateway.errors import StartRefused
+from gateway.settings import load_settings
+from gateway.storage.copying import copy_database, rotate_keys
+from gateway.storage.database import Database
+from gateway.storage.migrating import migrate
+from gateway.storage.ownership import Ownership
+
+Hear = Callable[[str, int, int | None], None]
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add `gateway key rotate` and `gateway database copy`."""
+    keys = commands.add_parser("key", help="encryption at rest").add_subparsers(metavar="ACTION", required=True)
+    text = "seal everything under security.key; the key before it stays in security.previous_keys until this is done"
+    keys.add_parser("rotate", parents=[common], help=text, description=text).set_defaults(run=_rotate)
+    databases = commands.add_parser("database", help="the database").add_subparsers(metavar="ACTION", required=True)
+    text = "copy everything to another database, compare, and go on where an earlier copy stopped"
+    copy = databases.add_parser("copy", parents=[common], help=text, description=text)
+    copy.add_argument("--to", required=True, metavar="URL", help="postgresql+psycopg://user:password@host/db")
+    copy.set_defaults(run=_copy)
+    text = "fetch from the store what no webhook brought"
+    fetch = commands.add_parser("reconcile", parents=[common], help=text, description=text)
+    fetch.add_argument("--store", required=True, metavar="ID")
+    fetch.add_argument("--since", required=True, type=instant, metavar="TIME")
+    fetch.add_argument("--dry-run", action="store_true", help="count, and take nothing in")
+    fetch.set_defaults(run=_reconcile)
+
+
+def _rotate(arguments: argparse.Namespace) -> int:
+    settings = make_key(load_settings(arguments.settings))
+
+    def job(database: Database) -> int:
+        keyring = open_stored_keyring(settings, database)
+        with _bar() as hear:
+            changed = rotate_keys(database, keyring, hear)
+            # What another process wrote meanwhile under the key before is found by asking again.
+            while rest := rotate_keys(database, keyring, hear):
+                changed += rest
+        return changed
+
+    print(f"{with_database(settings, job)} rows are under the current key now; security.previous_keys may be emptied")
+    return 0
+
+
+def _copy(arguments: argparse.Namespace) -> int:
+    settings = load_settings(arguments.settings)
+    if arguments.to == settings.database.url:
+        raise StartRefused("--to is the database that is copied")
+    ownership = Ownership(settings.database.url)
+    migrate(arguments.to)
+    target = Database(arguments.to)
+    try:
+        with _bar() as hear:
+            copied = with_database(settings, lambda source: copy_database(source, target, hear))
+    finally:
+        target.close()
+        ownership.close()
+    for one in copied:
+        print(f"{one.table}: {one.rows} rows")
+    print("the copy holds what its source holds; set database.url and start the gateway on it")
+    return 0
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    settings = make_key(load_settings(arguments.settings))
+    check_store(settings, arguments.store)
+    gateway = build(settings)
+    try:
+        with _bar() as hear:
+            report = gateway.reconcile(
+                arguments.store,
+                arguments.since,
+                is_dry=arguments.dry_run,
+                progress=lambda done, total: hear("changes", done, total),
+            )
+    finally:
+        gateway.close()
+    if report.failure:
+        raise StartRefused(f"{arguments.store} could not be read to the end ({report.failure}); ask again")
+    verb = "would be" if report.is_dry else "were"
+    count = len(report.found) if report.is_dry else report.taken
+    print(f"{report.seen} changes had come by webhook, {len(report.found)} had not; {count} {verb} taken in")
+    for order_id in report.found:
+        print(f"  order {order_id}")
+    if report.unreadable:
+        print(f"{report.unreadable} could not be read")
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Hear]:
+    """Show a bar per table while something goes through them."""
+    columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def hear(table: str, done: int, total: int | None) -> None:
+            if table not in tasks:
+                tasks[table] = progress.add_task(table, total=total)
+            progress.update(tasks[table], completed=done, total=total)
+
+        yield hear

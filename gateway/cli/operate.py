@@ -1,0 +1,135 @@
+"""simulate and replay: what an operator asks for."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gateway.bootstrap import make_key, make_targets
+from gateway.cli.manage import check_store, with_database
+from gateway.errors import RequestInvalid
+from gateway.flow.policies import policy_of
+from gateway.flow.replay import REPLAYABLE, replay
+from gateway.flow.whatif import WhatIf, what_if
+from gateway.model.delivery import DeliveryState
+from gateway.model.instant import of_text
+from gateway.settings import Settings, load_settings
+from gateway.storage.database import Database
+from gateway.storage.policies import newest_policy
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the commands of an operator."""
+    simulate = commands.add_parser("simulate", parents=[common], help="what the last orders would do otherwise")
+    simulate.add_argument("--store", required=True, metavar="ID")
+    simulate.add_argument("--mode", choices=["off", "suppress", "anonymize"])
+    simulate.add_argument("--unknown", choices=["allow", "deny"])
+    simulate.add_argument("--last", type=_count, default=1000, metavar="N")
+    simulate.add_argument("--json", action="store_true")
+    simulate.set_defaults(run=_simulate)
+    again = commands.add_parser("replay", parents=[common], help="decide and send again")
+    again.add_argument("--destination", required=True, metavar="ID")
+    again.add_argument("--since", required=True, type=instant, metavar="TIME")
+    states = [state.value for state in REPLAYABLE]
+    again.add_argument("--state", choices=states, default=DeliveryState.FAILED.value)
+    again.set_defaults(run=_replay)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def instant(text: str) -> datetime:
+    """Read a time given on the command line."""
+    at = of_text(text)
+    if at is None:
+        raise argparse.ArgumentTypeError("must be a time such as 2026-11-21T15:54:04Z")
+    return at.astimezone(UTC)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    settings = load_settings(arguments.settings)
+    check_store(settings, arguments.store)
+    make_targets(settings)
+    result = with_database(settings, lambda database: _what_if(database, settings, arguments))
+    if arguments.json:
+        print(json.dumps(_as_json(result), indent=2))
+    else:
+        _show(result)
+    return 0
+
+
+def _what_if(database: Database, settings: Settings, arguments: argparse.Namespace) -> WhatIf:
+    newest = database.read(lambda connection: newest_policy(connection, arguments.store))
+    if newest is None:
+        raise RequestInvalid({"--store": ["has no policy yet; start the gateway once"]})
+    asked = {"mode": arguments.mode, "unknown": arguments.unknown}
+    values = {**newest["values"], **{key: value for key, value in asked.items() if value}}
+    return what_if(database, settings, arguments.store, policy_of(newest["version"], values), arguments.last)
+
+
+def _as_json(result: WhatIf) -> dict[str, object]:
+    return {
+        "store_id": result.store_id,
+        "orders": result.orders,
+        "changed_orders": result.changed_orders,
+        "destinations": [
+            {
+                "destination": one.destination_id,
+                "before": {
+                    "as_is": one.before.as_is,
+                    "redacted": one.before.redacted,
+                    "suppressed": one.before.suppressed,
+                },
+                "after": {"as_is": one.after.as_is, "redacted": one.after.redacted, "suppressed": one.after.suppressed},
+                "changed": one.changed,
+            }
+            for one in result.destinations
+        ],
+        "changes": [
+            {
+                "order_id": change.order_id,
+                "number": change.number,
+                "destination": change.destination_id,
+                "before": change.before.action.value,
+                "after": change.after.action.value,
+                "reason": change.after.reason.value,
+            }
+            for change in result.changes
+        ],
+    }
+
+
+def _show(result: WhatIf) -> None:
+    console = Console()
+    table = Table(title=f"{result.store_id}: {result.orders} orders, {result.changed_orders} would change")
+    for heading in ("destination", "as is", "redacted", "suppressed", "changed"):
+        table.add_column(heading)
+    for one in result.destinations:
+        before, after = one.before, one.after
+        table.add_row(
+            one.destination_id,
+            f"{before.as_is} -> {after.as_is}",
+            f"{before.redacted} -> {after.redacted}",
+            f"{before.suppressed} -> {after.suppressed}",
+            str(one.changed),
+        )
+    console.print(table)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    settings = make_key(load_settings(arguments.settings))
+    if arguments.destination not in make_targets(settings):
+        raise RequestInvalid({"--destination": [f"there is no destination {arguments.destination} in the settings"]})
+    state = DeliveryState(arguments.state)
+    done = with_database(settings, lambda database: replay(database, arguments.destination, arguments.since, state))
+    print(f"{done.again} deliveries go again; {len(done.gone)} cannot, their bodies are gone")
+    for one in done.gone:
+        print(f"  {one.delivery_id}: {one.store_id} order {one.order_id or '-'} {one.topic}")
+    return 0

@@ -1,0 +1,65 @@
+"""The command line: what can be asked, and who answers."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.advice import told
+from gateway.errors import GatewayError, SettingsInvalid
+from gateway.settings import DEFAULT_PATH, settings_path
+
+_FAILED = 1
+# Which room has which command: only what is asked for is imported, so that small commands start quickly.
+_ROOMS: Final = {
+    "serving": ("run", "web", "worker", "migrate"),
+    "check": ("check",),
+    "demo": ("demo",),
+    "manage": ("token", "user"),
+    "operate": ("simulate", "replay"),
+    "care": ("reconcile", "key", "database"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 when all is fine and 1 when it failed (argparse ends wrong use with 2)."""
+    asked = sys.argv[1:] if arguments is None else list(arguments)
+    chosen = _parser(asked[0] if asked else "").parse_args(asked)
+    try:
+        code: int = chosen.run(chosen)
+    except SettingsInvalid as error:
+        for path, texts in sorted(error.errors.items()):
+            print(f"gateway: {path}: {' '.join(texts)}", file=sys.stderr)
+        return _FAILED
+    except GatewayError as error:
+        print(f"gateway: {told(error)}", file=sys.stderr)
+        return _FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Know the room of `command`, or all of them when it is no command."""
+    parser = argparse.ArgumentParser(
+        prog="gateway", description="Applies the consent given at checkout to every server-side call a shop makes."
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--settings",
+        type=Path,
+        default=settings_path(),
+        metavar="PATH",
+        help=f"settings file (default: {DEFAULT_PATH}, or GATEWAY_SETTINGS)",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    rooms = [room for room, names in _ROOMS.items() if command in names] or list(_ROOMS)
+    for room in rooms:
+        import_module(f"gateway.cli.{room}").add_commands(commands, common)
+    return parser

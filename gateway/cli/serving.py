@@ -1,0 +1,153 @@
+"""run, web, worker, migrate: the processes that do the work."""
+
+import argparse
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from gateway.bootstrap import build, make_key, read_settings
+from gateway.errors import StartRefused
+from gateway.flow.gateway import Gateway
+from gateway.scheduler import Scheduler
+from gateway.settings import Settings, load_settings
+from gateway.storage.migrating import migrate
+from gateway.storage.ownership import Ownership
+from gateway.storage.people import first_user_link
+from gateway.telemetry import configure_logging
+from gateway.web import create_app
+from gateway.web.server import Served, refuse_taken_port, serve
+from gateway.worker import Pace, Worker
+
+THREADS = 32  # as many webhooks share one commit; most of the time they wait for it
+WEB_PROCESSES = 2
+STOP_SECONDS = 8
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the commands that start processes."""
+    for name, run, text in (
+        ("run", _run, "everything in one process: migrations, web server, worker and scheduler"),
+        ("web", _web, "the web server alone; any number, sharing PostgreSQL"),
+        ("worker", _worker, "the worker and scheduler alone; any number, sharing PostgreSQL"),
+        ("migrate", _migrate, "bring the database's schema up to date"),
+    ):
+        commands.add_parser(name, parents=[common], help=text, description=text).set_defaults(run=run)
+
+
+class Running:
+    """A worker and a scheduler that begin and end together."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        """Start both."""
+        pace = gateway.settings.worker
+        gateway.cancel_removed()
+        self._worker = Worker(
+            gateway.database,
+            gateway,
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            destination_ids=gateway.targets,
+            pace=Pace(threads=pace.threads, poll_seconds=pace.poll_seconds, lease_seconds=pace.lease_seconds),
+        )
+        self._scheduler = Scheduler(gateway)
+        self._worker.start()
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Take nothing new and let what is under way finish."""
+        self._scheduler.stop()
+        self._worker.stop(within_seconds=STOP_SECONDS)
+
+
+def announce(settings: Settings, link: str | None) -> None:
+    """Print the address of every store's webhook and of the admin pages."""
+    base = settings.web.base_url
+    for store in settings.stores:
+        print(f"webhooks of {store.id} ({store.platform}): {base}/webhooks/{store.id}")
+    if not settings.stores:
+        print("no store yet: add one to settings.toml")
+    print(f"admin pages: {base}/admin/")
+    if link:
+        print(f"first user (good once, for an hour): {link}")
+    print(flush=True)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = read_settings(arguments.settings)
+    refuse_taken_port(settings.web.host, settings.web.port)
+    with closing(Ownership(settings.database.url)):
+        configure_logging()
+        settings = make_key(settings)
+        migrate(settings.database.url)
+        first = build(settings)
+        link = first_user_link(first.database, settings.web.base_url)
+        first.close()
+        announce(settings, link)
+        _serve(settings, _with_worker(settings), processes=1)
+    return 0
+
+
+def _web(arguments: argparse.Namespace) -> int:
+    settings = read_settings(arguments.settings)
+    _refuse_sqlite(settings, "web")
+    refuse_taken_port(settings.web.host, settings.web.port)
+    configure_logging()
+    settings = make_key(settings)
+    build(settings).close()
+    announce(settings, None)
+    _serve(settings, lambda: _served(build(settings)), processes=WEB_PROCESSES)
+    return 0
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    settings = read_settings(arguments.settings)
+    _refuse_sqlite(settings, "worker")
+    configure_logging()
+    settings = make_key(settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    gateway = build(settings)
+    running = Running(gateway)
+    stopping.wait()
+    running.stop()
+    gateway.close()
+    return 0
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    settings = load_settings(arguments.settings)
+    with closing(Ownership(settings.database.url)):
+        migrate(settings.database.url)
+    print("the schema is up to date")
+    return 0
+
+
+def _refuse_sqlite(settings: Settings, command: str) -> None:
+    if settings.database.is_sqlite:
+        raise StartRefused(f"gateway {command} shares a PostgreSQL database; with SQLite use gateway run")
+
+
+def _serve(settings: Settings, make: Callable[[], Served], *, processes: int) -> None:
+    serve(make, host=settings.web.host, port=settings.web.port, workers=processes, threads=THREADS)
+
+
+def _with_worker(settings: Settings) -> Callable[[], Served]:
+    def make() -> Served:
+        gateway = build(settings)
+        running = Running(gateway)
+
+        def stop() -> None:
+            running.stop()
+            gateway.close()
+
+        return Served(application=create_app(gateway), stop=stop)
+
+    return make
+
+
+def _served(gateway: Gateway) -> Served:
+    return Served(application=create_app(gateway), stop=gateway.close)
