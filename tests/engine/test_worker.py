@@ -1,0 +1,279 @@
+"""The worker delivers in order, in time and fairly, and survives whatever a delivery brings up."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.errors import NotRecorded
+from gateway.model.delivery import DeliveryState, OutcomeKind
+from gateway.storage import queue
+from gateway.storage.database import Database
+from gateway.storage.outcomes import Attempt, Settled
+from gateway.storage.queue import Claimed, NewDelivery
+from gateway.storage.tables import attempts, deliveries
+from gateway.worker import Pace, Worker
+from tests.storage.deliveries import a_delivery, row_of
+
+PACE = Pace(threads=2, poll_seconds=0.05, lease_seconds=30)
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Something that may be sent."""
+
+    claimed: Claimed
+
+
+class Receivers:
+    """Takes deliveries in and answers as each destination was told to; remembers what arrived, in order."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.arrived: defaultdict[str, list[str]] = defaultdict(list)
+        self.answers: dict[str, Callable[[Claimed], DeliveryState]] = {}
+        self.broken_topics: set[str] = set()
+        self.suppressed_topics: set[str] = set()
+
+    def prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Parcel]:
+        if any(one.topic in self.broken_topics for one in claimed):
+            raise ValueError("cannot be prepared")
+        return [self._decided(one) for one in claimed]
+
+    def send(self, prepared: Parcel) -> Settled:
+        claimed = prepared.claimed
+        answer = self.answers.get(claimed.destination_id)
+        state = answer(claimed) if answer else DeliveryState.DELIVERED
+        if state is DeliveryState.DELIVERED:
+            self.arrived[claimed.destination_id].append(claimed.topic)
+        kind = OutcomeKind.DELIVERED if state is DeliveryState.DELIVERED else OutcomeKind.RETRY
+        attempt = Attempt(number=claimed.attempts + 1, at=self.database.now(), kind=kind, word=kind.value)
+        next_at = None if state is DeliveryState.DELIVERED else self.database.now()
+        return Settled(delivery_id=claimed.id, claim=claimed.claim, state=state, next_at=next_at, attempt=attempt)
+
+    def _decided(self, claimed: Claimed) -> Settled | Parcel:
+        if claimed.topic in self.suppressed_topics:
+            return Settled(delivery_id=claimed.id, claim=claimed.claim, state=DeliveryState.SUPPRESSED, reason="denied")
+        return Parcel(claimed)
+
+
+@pytest.fixture
+def receivers(any_database: Database) -> Receivers:
+    return Receivers(any_database)
+
+
+@pytest.fixture
+def worker(any_database: Database, receivers: Receivers) -> Iterator[Worker]:
+    worker = Worker(any_database, receivers, name="w", destination_ids=["sink", "second", "third"], pace=PACE)
+    worker.start()
+    yield worker
+    worker.stop(within_seconds=5)
+
+
+def enqueue(database: Database, *new: NewDelivery) -> None:
+    database.write(lambda connection: queue.enqueue(connection, new, now=database.now()))
+
+
+def open_count(database: Database) -> int:
+    query = select(deliveries.c.id).where(deliveries.c.finished_at.is_(None))
+    return len(database.read(lambda connection: connection.execute(query).all()))
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < ends_at, "waited too long"
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("worker")
+def test_streams_arrive_whole_and_in_order(any_database: Database, receivers: Receivers) -> None:
+    for n in range(10):
+        enqueue(any_database, *(a_delivery(f"order:{stream}", topic=f"{stream}.{n}") for stream in range(5)))
+    wait_for(lambda: open_count(any_database) == 0)
+    for stream in range(5):
+        own = [topic for topic in receivers.arrived["sink"] if topic.startswith(f"{stream}.")]
+        assert own == [f"{stream}.{n}" for n in range(10)]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_hanging_destination_starves_no_other(any_database: Database, receivers: Receivers) -> None:
+    may_end = threading.Event()
+    for hanging in ("second", "third"):
+        receivers.answers[hanging] = lambda _: DeliveryState.DELIVERED if may_end.wait(PATIENCE) else DeliveryState.DUE
+        enqueue(any_database, *(a_delivery(f"order:{n}", destination_id=hanging) for n in range(20)))
+    enqueue(any_database, *(a_delivery(f"order:{n}") for n in range(20)))
+    wait_for(lambda: len(receivers.arrived["sink"]) == 20)
+    assert receivers.arrived["second"] == receivers.arrived["third"] == []
+    claimed = [row.destination_id for row in _rows(any_database) if row.state == DeliveryState.SENDING]
+    assert all(claimed.count(hanging) <= PACE.threads for hanging in ("second", "third"))
+    may_end.set()
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_failed_is_tried_until_it_arrives(any_database: Database, receivers: Receivers) -> None:
+    answers = iter([DeliveryState.DUE, DeliveryState.DUE])
+    receivers.answers["sink"] = lambda _: next(answers, DeliveryState.DELIVERED)
+    enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
+    wait_for(lambda: open_count(any_database) == 0)
+    assert receivers.arrived["sink"] == ["first", "second"]
+    tries = any_database.read(lambda connection: connection.execute(select(attempts.c.kind)).scalars().all())
+    assert sorted(tries) == ["delivered", "delivered", "retry", "retry"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_must_not_leave_is_settled_without_being_sent(any_database: Database, receivers: Receivers) -> None:
+    receivers.suppressed_topics.add("denied")
+    enqueue(any_database, a_delivery(topic="denied"), a_delivery(topic="next"))
+    wait_for(lambda: open_count(any_database) == 0)
+    assert receivers.arrived["sink"] == ["next"]
+    assert row_of(any_database, "denied").state == DeliveryState.SUPPRESSED
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_delivery_that_breaks_the_code_is_put_off_and_others_go(any_database: Database, receivers: Receivers) -> None:
+    receivers.broken_topics.add("broken")
+    enqueue(any_database, a_delivery("order:1", topic="broken"), a_delivery("order:2", topic="fine"))
+    wait_for(lambda: receivers.arrived["sink"] == ["fine"] and row_of(any_database, "broken").attempts == 1)
+    row = row_of(any_database, "broken")
+    assert (row.state, row.word, row.reason) == (DeliveryState.DUE, "internal_error", "internal_error")
+    assert row.claimable_at > any_database.now()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_send_that_breaks_the_code_is_put_off(any_database: Database, receivers: Receivers) -> None:
+    def break_down(_: Claimed) -> DeliveryState:
+        raise ValueError("cannot be sent")
+
+    receivers.answers["sink"] = break_down
+    enqueue(any_database, a_delivery(topic="broken"))
+    wait_for(lambda: row_of(any_database, "broken").attempts == 1)
+    assert row_of(any_database, "broken").state == DeliveryState.DUE
+
+
+def test_stopping_gives_back_what_was_not_started(any_database: Database, receivers: Receivers) -> None:
+    may_end, has_begun = threading.Event(), threading.Event()
+
+    def hang(_: Claimed) -> DeliveryState:
+        has_begun.set()
+        may_end.wait(PATIENCE)
+        return DeliveryState.DELIVERED
+
+    receivers.answers["sink"] = hang
+    enqueue(any_database, *(a_delivery(f"order:{n}", topic=str(n)) for n in range(6)))
+    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    assert has_begun.wait(PATIENCE)
+    threading.Timer(0.3, may_end.set).start()
+    worker.stop(within_seconds=PATIENCE)
+    rows = _rows(any_database)
+    assert {row.state for row in rows} == {DeliveryState.DELIVERED, DeliveryState.DUE}
+    assert all(row.attempts == (row.state == DeliveryState.DELIVERED) for row in rows)
+
+
+def test_stopping_leaves_what_hangs_to_its_lease(any_database: Database, receivers: Receivers) -> None:
+    may_end, has_begun = threading.Event(), threading.Event()
+
+    def hang(_: Claimed) -> DeliveryState:
+        has_begun.set()
+        may_end.wait(PATIENCE)
+        return DeliveryState.DELIVERED
+
+    receivers.answers["sink"] = hang
+    enqueue(any_database, a_delivery(topic="hanging"))
+    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    assert has_begun.wait(PATIENCE)
+    worker.stop(within_seconds=0.2)
+    assert row_of(any_database, "hanging").state == DeliveryState.SENDING
+    may_end.set()
+
+
+def test_outcomes_are_written_once_the_database_works_again(sqlite_url: str) -> None:
+    database = Forgetful(sqlite_url)
+    receivers = Receivers(database)
+    receivers.answers["sink"] = database.fail_for_a_while
+    enqueue(database, a_delivery(topic="first"), a_delivery(topic="second"))
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: open_count(database) == 0)
+    worker.stop(within_seconds=5)
+    assert receivers.arrived["sink"] == ["first", "second"]
+    assert database.failures > 0
+    database.close()
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-3), timedelta(hours=3)])
+def test_deliveries_go_on_when_the_clock_jumps(sqlite_url: str, jump: timedelta) -> None:
+    clock = Clock()
+    database = Database(sqlite_url, clock=clock)
+    receivers = Receivers(database)
+    answers = iter([DeliveryState.DUE])
+
+    def fail_once(_: Claimed) -> DeliveryState:
+        answer = next(answers, DeliveryState.DELIVERED)
+        if answer is DeliveryState.DUE:
+            clock.offset = jump
+        return answer
+
+    receivers.answers["sink"] = fail_once
+    enqueue(database, a_delivery(topic="first"), a_delivery(topic="second"))
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: receivers.arrived["sink"] == ["first", "second"])
+    worker.stop(within_seconds=5)
+    assert open_count(database) == 0
+    database.close()
+
+
+def test_retries_are_brought_forward_when_the_clock_is_set_back(sqlite_url: str) -> None:
+    clock = Clock()
+    database = Database(sqlite_url, clock=clock)
+    receivers = Receivers(database)
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.step()
+    due_at = clock() + timedelta(minutes=5)
+    enqueue(database, a_delivery(state=DeliveryState.HELD, hold_until=due_at, topic="held"))
+    clock.offset = timedelta(days=-1)
+    worker.step()
+    assert abs(row_of(database, "held").claimable_at - (due_at - timedelta(days=1))) < timedelta(seconds=30)
+    database.close()
+
+
+class Clock:
+    """A clock that can be set."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+
+class Forgetful(Database):
+    """A database that writes nothing for a moment after something was sent."""
+
+    failures = 0
+    _until = 0.0
+
+    def fail_for_a_while(self, _: Claimed) -> DeliveryState:
+        self._until = time.monotonic() + 0.3
+        return DeliveryState.DELIVERED
+
+    def write(self, job: Callable[..., Any]) -> Any:
+        if time.monotonic() < self._until:
+            self.failures += 1
+            raise NotRecorded("the disk is full")
+        return super().write(job)
+
+
+def _rows(database: Database) -> Sequence[Any]:
+    query = select(deliveries).order_by(deliveries.c.id)
+    return database.read(lambda connection: connection.execute(query).all())
