@@ -46,6 +46,17 @@ def gated(event: dict[str, Any], strip: Any = orders.DENIED) -> Redacted:
     return gate(event, strip, Shape.EVENT)
 
 
+def test_event_id_that_names_the_session_goes_with_it() -> None:
+    result = gated(EVENT | {"event_id": "sess_abcdefghijklmnopqrstuv-7"})
+    assert "event_id" not in result.payload
+    assert "event_id" in result.removed
+
+
+def test_event_id_of_its_own_stays() -> None:
+    for event_id in ("0d1b6e2c-6d3c-4c6e-9f0a-3b7c2f1f5a10", "wc_order_153.purchase", "1763740444.100"):
+        assert gated(EVENT | {"event_id": event_id}).payload["event_id"] == event_id
+
+
 def test_denied_event_keeps_its_ecommerce_data_alone() -> None:
     assert gated(EVENT).payload == {
         "event": "add_to_cart",
