@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select
 from gateway.errors import NotRecorded, StartRefused
 from gateway.storage.database import Database, announce_work
 from gateway.storage.tables import facts
+from tests.engine.running import wait_for
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -64,12 +65,17 @@ def test_items_that_wait_together_share_a_transaction(any_database: Database) ->
 
 def test_what_waits_while_another_commits_is_written_in_one_batch(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    may_go = threading.Event()
+    has_begun, may_go = threading.Event(), threading.Event()
+
+    def commits_slowly(_: Connection) -> bool:
+        has_begun.set()
+        return may_go.wait(30)
+
     with ThreadPoolExecutor(6) as threads:
-        slow = threads.submit(database.write, lambda _: may_go.wait(10))
+        slow = threads.submit(database.write, commits_slowly)
+        assert has_begun.wait(30)
         waiting = [threads.submit(database.write_together, put_together, str(n)) for n in range(5)]
-        while database.waiting_writes < 5:
-            pass
+        wait_for(lambda: database.waiting_writes == 5, what="five writes")
         may_go.set()
         assert slow.result()
         assert [one.result() for one in waiting] == ["0", "1", "2", "3", "4"]
