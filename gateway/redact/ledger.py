@@ -76,7 +76,7 @@ class Ledger:
     def holds_denied_words(self, text: str, *, is_item: bool) -> list[Finding]:
         """Return the findings for which a text that people read must go; a SKU may look like a local phone number."""
         found = [f for f in identifiers_in_words(text) if self.gate.denies(f.need, f.kind)]
-        return [f for f in found if not is_item or f.kind is not Kind.PHONE or f.value.startswith(("+", "00"))]
+        return [f for f in found if not is_item or f.kind is not Kind.PHONE or _is_international(f.value)]
 
     def name_of(self, name: object) -> str:
         """Return a key as it may be shown: a name that itself looks like an identifier is masked."""
@@ -113,6 +113,11 @@ class Ledger:
     def denies_contact(self) -> bool:
         """Whether contact data goes."""
         return self.gate.denies(Need.MARKETING, Kind.NAME)
+
+
+def _is_international(phone: str) -> bool:
+    """Whether a phone number in an item's words is no article number: `0012345678905` may well be one."""
+    return phone.startswith("+") or (phone.startswith("00") and not phone.isdigit())
 
 
 def is_personal_name(name: str) -> bool:

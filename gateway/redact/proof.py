@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.redact.shapes import Field, Table, tables
-from gateway.redact.spellings import Reading, folded, needle_of
+from gateway.redact.spellings import NOT_DIGIT, Reading, folded, needle_of
 from gateway.redact.verdict import LOOSE, Denied, Kind, Search
 
 # Names, places and numbers are words that an order may use for something else; a hit is looked at where it stands.
@@ -18,6 +18,8 @@ PERSONS = frozenset(
     | {"destination", "client_details", "profile", "address"}
 )
 PERSON_KEYS = frozenset({"customer_id", "user_id", "external_id", "customerid", "client_id", "uid", "profile_id"})
+NUMBER_KEY = re.compile(r"(?:^|_)(?:id|number)$")
+PLATFORM_NUMBER = re.compile(r"[\w:/#\-]+", re.ASCII)
 PLAIN_WORDS = re.compile(r"[^\W\d_]+(?:[ _\-][^\W\d_]+)*")
 OUR_OWN = frozenset({"consent", "consent_state", "x-ga-gcs"})
 GEO = frozenset({"country", "country_code", "country_name", "province", "province_code", "state", "region"})
@@ -63,9 +65,18 @@ class _Output:
             return self._reading.holds_digest(denied) or self._has_whole(denied)
         if not self._reading.holds(denied):
             return False
-        if self._reading.holds_digest(denied) or not _is_ambiguous(denied):
+        if self._reading.holds_digest(denied):
             return True
+        if not _is_ambiguous(denied):
+            return not self._is_by_chance(denied)
         return any(_holds(leaf, denied) for leaf in self._leaves) or self._is_key(denied)
+
+    def _is_by_chance(self, denied: Denied) -> bool:
+        """Whether a phone's digits are found in nothing but longer numbers of the platform's."""
+        if denied.kind != Kind.PHONE:
+            return False
+        holding = [leaf for leaf in self._leaves if Reading(leaf.text).holds(denied)]
+        return bool(holding) and all(_is_longer_number(leaf, denied) for leaf in holding) and not self._is_key(denied)
 
     def _has_whole(self, denied: Denied) -> bool:
         needle = needle_of(denied.value)
@@ -132,6 +143,14 @@ def _is_whole(leaf: Leaf, needle: str) -> bool:
     return text == needle or (len(text) > len(needle) and needle in Reading(leaf.text).decoded)
 
 
+def _is_longer_number(leaf: Leaf, denied: Denied) -> bool:
+    """Whether a leaf is a number of the platform's that only ends like a phone's."""
+    is_number = leaf.path == ("name",) or (_is_order_word(leaf) and NUMBER_KEY.search(leaf.path[-1]))
+    if not is_number or _is_person(leaf) or not PLATFORM_NUMBER.fullmatch(leaf.text):
+        return False
+    return NOT_DIGIT.sub("", leaf.text) != NOT_DIGIT.sub("", denied.value)
+
+
 def _is_own(leaf: Leaf) -> bool:
     return bool(leaf.path) and leaf.path[0] in OUR_OWN
 
@@ -142,7 +161,7 @@ def _is_person(leaf: Leaf) -> bool:
 
 def _is_attribution(leaf: Leaf) -> bool:
     name = leaf.path[-1] if leaf.path else ""
-    return "utm_" in name or leaf.text.startswith(("http://", "https://", "/"))
+    return "utm" in name or leaf.text.startswith(("http://", "https://", "/"))
 
 
 def _is_order_word(leaf: Leaf) -> bool:

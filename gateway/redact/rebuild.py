@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.redact.composite import PLAIN
+from gateway.redact.composite import PLAIN, parts_of
 from gateway.redact.identifiers import KeyVerdict, Use, is_stamp, judge_key
 from gateway.redact.ledger import Ledger, is_personal_name
 from gateway.redact.shapes import IDENTIFIERS, Field, Table
@@ -70,18 +70,18 @@ class Rebuild:
 
     def _field(self, rule: Field | Table | None, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if rule is None:
-            return self._unknown_field(item, path, key)
+            return self._unknown_field(item, path, out, key)
         if isinstance(rule, Table):
             return self._branch(item, rule, path)
         if rule is Field.JUDGE:
-            return self.judged(key, item, path)
+            return self.judged(key, item, path, out, key)
         if rule in IDENTIFIERS:
             return self._identifier(rule, item, path)
         return self._fields[rule](item, path, out, key)
 
-    def _unknown_field(self, item: Any, path: str, key: str) -> object:
+    def _unknown_field(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if self.keeps_unknown:
-            return self.judged(key, item, path)
+            return self.judged(key, item, path, out, key)
         parent = path[: len(path) - len(key)]
         shown = parent + self.ledger.name_of(key)
         self.ledger.went(shown, item)
@@ -192,8 +192,7 @@ class Rebuild:
 
     def _metadata(self, item: Any, path: str, _out: dict[str, object], _key: str) -> object:
         if isinstance(item, dict):
-            pairs = {key: self.judged(key, value, f"{path}[{self.ledger.name_of(key)}]") for key, value in item.items()}
-            return {key: value for key, value in pairs.items() if value is not GONE}
+            return self._judged_pairs(item, path, "[{}]")
         if not isinstance(item, list):
             return self._misplaced(item, path) if item else item
         entries = [kept for entry in item if (kept := self._entry(entry, path)) is not None]
@@ -208,7 +207,7 @@ class Rebuild:
             return None
         kept: dict[str, object] = {"id": entry["id"]} if isinstance(entry.get("id"), int) else {}
         kept[name_field] = name
-        value = self.judged(name, entry.get("value"), f"{path}[{self.ledger.name_of(name)}]", out=kept, key="value")
+        value = self.judged(name, entry.get("value"), f"{path}[{self.ledger.name_of(name)}]", kept, "value")
         if value is GONE:
             self._collect_rest(entry, path)
             return None
@@ -219,11 +218,16 @@ class Rebuild:
         for shown in DISPLAYED & entry.keys():
             self.ledger.collect(f"{path}[]", entry[shown])
 
-    def judged(
-        self, name: str, item: Any, path: str, out: dict[str, object] | None = None, key: str | None = None
-    ) -> object:
-        """Return what is left of a value by what its key says, and by what it says itself."""
-        out, key = ({}, name) if out is None or key is None else (out, key)
+    def _judged_pairs(self, source: dict[str, Any], path: str, shown: str) -> dict[str, object]:
+        out: dict[str, object] = {}
+        for key, item in source.items():
+            kept = self.judged(key, item, path + shown.format(self.ledger.name_of(key)), out, key)
+            if kept is not GONE:
+                out[key] = kept
+        return out
+
+    def judged(self, name: str, item: Any, path: str, out: dict[str, object], key: str) -> object:
+        """Return what is left of a value, to stand at `out[key]`, by what its name says and what it says itself."""
         if self.ledger.gate.is_stale and is_stamp(name):
             self.ledger.went(path, item)
             return GONE
@@ -242,11 +246,11 @@ class Rebuild:
 
     def _by_use(self, verdict: KeyVerdict, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if verdict.use is Use.IDENTIFIER:
-            return self._by_need(verdict, item, path)
+            return self._bundle(verdict, item, path) if verdict.kind is Kind.APP else self._by_need(verdict, item, path)
         if verdict.use is Use.URL and isinstance(item, str):
             return self._url(item, path, out, key)
         if verdict.use in (Use.COMPOSITE, Use.URL):
-            return self._composite(item, path)
+            return self._composite(item, path, out, key)
         return self._kept(item, path, out, key, Role.ATTRIBUTION if verdict.use is Use.UTM else Role.TEXT)
 
     def _kept(self, item: Any, path: str, out: dict[str, object], key: str, role: Role) -> object:
@@ -255,6 +259,15 @@ class Rebuild:
             out[key] = kept
             self.texts.add_tree(out, key, path, role)
         return kept
+
+    def _bundle(self, verdict: KeyVerdict, item: Any, path: str) -> object:
+        """Judge a tracking app's bundle by what is in it, where that can be told apart."""
+        if isinstance(item, dict) and self.ledger.gate.denies(verdict.need, verdict.kind):
+            return self._judged_pairs(item, path, ".{}") or GONE
+        parts = parts_of(item, shapes=False) if isinstance(item, str) and item[:1] == "{" else []
+        if parts and _is_told_apart(parts[0][1]) and not self.ledger.holds_denied(item, shapes=True):
+            return self._allowed(item, path)
+        return self._by_need(verdict, item, path)
 
     def _by_need(self, verdict: KeyVerdict, item: Any, path: str) -> object:
         if not self.ledger.gate.denies(verdict.need, verdict.kind):
@@ -269,11 +282,10 @@ class Rebuild:
             self.ledger.allow(kept)
         return kept
 
-    def _composite(self, item: Any, path: str) -> object:
+    def _composite(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if isinstance(item, dict):
-            pairs = {key: self.judged(key, value, f"{path}.{self.ledger.name_of(key)}") for key, value in item.items()}
-            return {key: value for key, value in pairs.items() if value is not GONE}
-        return self._pruned(item, path, is_known=False)
+            return self._judged_pairs(item, path, ".{}")
+        return self._kept(item, path, out, key, Role.ATTRIBUTION if "utm" in path else Role.TEXT)
 
     def _pruned(self, item: Any, path: str, *, is_known: bool) -> object:
         """Return a value without what is denied inside it; a text goes as a whole."""
@@ -312,6 +324,16 @@ class Rebuild:
         if isinstance(item, dict):
             self.ledger.deny(path, Kind.PERSON_ID, item.get("id"))
         return GONE if item else item
+
+
+def _is_told_apart(bundle: object) -> bool:
+    """Whether the catalogue knows every key of an object, and none of its values needs to be taken apart."""
+    if not isinstance(bundle, dict):
+        return False
+    verdicts = map(judge_key, bundle)
+    return all(verdict and verdict.use not in (Use.URL, Use.COMPOSITE) for verdict in verdicts) and not any(
+        isinstance(value, CONTAINERS) for value in bundle.values()
+    )
 
 
 def _is_plain(text: str) -> bool:

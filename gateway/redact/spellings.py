@@ -27,11 +27,15 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 PRINTABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]*")
 HEX = re.compile(r"[0-9a-fA-F]+")
+JOINTS = re.compile(r"[/_\-=]+")  # base64 may be a part of a path or of a code
 PARTS = re.compile(r"[^0-9a-zA-Z]+")
 MARKS_BEFORE, MARKS_AFTER = '":[,\n', '",}]\n'  # an empty string is in both: where the text ends
 MOST_BLANKS = 8
 PHONE_SEPARATORS = b" ().-/"
-DIGITS = re.compile(r"\d(?:[\s().\-/]{0,3}\d){5,}")
+GAPS, MOST_GAPS = " \t().-/\u2010\u2011\u2012\u2013\u2014\u2015", 3
+PHONE_GAP = f"[{re.escape(GAPS)}]{{0,{MOST_GAPS}}}"
+# What may stand before the digits that a number shares with another spelling of it: the country's code, a zero.
+BEFORE_PHONE = re.compile(rf"(?:^|[^\d.]|\D\.)(?:00)?\d{{0,3}}{PHONE_GAP}0?{PHONE_GAP}$")
 NOT_DIGIT = re.compile(r"\D+")
 BLANK = re.compile(r"\s+")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
@@ -82,7 +86,7 @@ class Reading:
             return any(map(self._holds_address, _written_addresses(needle))) or self.holds_digest(denied)
         if denied.kind == Kind.PHONE and needle.isdigit():
             return self._holds_number(needle) or self._holds_phone(needle) or self.holds_digest(denied)
-        if needle in self.plain:
+        if needle in self.plain and (not needle.isdigit() or self._stands_alone(needle)):
             return True
         if denied.kind == Kind.PHONE and self._holds_phone(needle):
             return True
@@ -116,6 +120,10 @@ class Reading:
         beside = ":" if ":" in needle else ""
         return bool(re.search(rf"(?<![\w.{beside}]){re.escape(needle)}(?![\w{beside}]|\.\d)", self.plain))
 
+    def _stands_alone(self, needle: str) -> bool:
+        """Whether the digits are not a piece of a longer number."""
+        return bool(re.search(rf"(?<!\d){needle}(?!\d)", self.plain))
+
     def _holds_number(self, needle: str) -> bool:
         """Whether the digits stand alone: `GA1.1.1234567890.1795300000` is nobody's phone number."""
         return needle in self.plain and bool(re.search(rf"(?<!\d)(?<!\d\.){needle}(?!\.?\d)", self.plain))
@@ -124,8 +132,10 @@ class Reading:
         digits = NOT_DIGIT.sub("", needle).lstrip("0")
         if len(digits) < SHORTEST_PHONE or digits[-PHONE_TAIL:].encode() not in self._squeezed:
             return False
-        runs = (NOT_DIGIT.sub("", match).lstrip("0") for match in DIGITS.findall(self.plain))
-        return any(_is_same_phone(digits, run) for run in runs if len(run) <= LONGEST_PHONE)
+        tail = re.compile(PHONE_GAP.join(digits[-PHONE_TAIL:]) + r"(?!\.?\d)")
+        return any(
+            _begins_phone(self.plain, match.start(), digits[:-PHONE_TAIL]) for match in tail.finditer(self.plain)
+        )
 
     @cached_property
     def _squeezed(self) -> bytes:
@@ -150,6 +160,7 @@ class Reading:
                 self.digests.update(_digests_in(run))
             if run != run.lower() and not WORDS.fullmatch(run):
                 yield run
+                yield from (part for part in JOINTS.split(run) if len(part) >= SHORTEST_RUN and len(part) < len(run))
 
 
 def needle_of(value: str) -> str:
@@ -259,6 +270,9 @@ def _digests_in(run: str) -> Iterator[bytes]:
     letters = run.strip("=")
     if len(letters) in BASE64_CHARS and letters != letters.lower():
         yield _plain_bytes(letters.replace("-", "+").replace("_", "/"))
+    for part in JOINTS.split(letters) if len(letters) > BASE64_CHARS[0] else ():
+        if len(part) in BASE64_CHARS and part != part.lower():
+            yield _plain_bytes(part)
     for part in PARTS.split(letters):
         if len(part) in HEX_CHARS and HEX.fullmatch(part):
             yield bytes.fromhex(part)
@@ -289,8 +303,12 @@ def _hashed_forms(denied: Denied) -> set[str]:
     return forms
 
 
-def _is_same_phone(digits: str, run: str) -> bool:
-    """Numbers of one line end alike, with or without the country's code."""
-    if digits == run:
-        return True
-    return min(len(digits), len(run)) >= PHONE_TAIL and digits[-PHONE_TAIL:] == run[-PHONE_TAIL:]
+def _begins_phone(text: str, at: int, head: str) -> bool:
+    """Whether what stands before the shared tail is the rest of a phone number, and not of something longer."""
+    for digit in reversed(head):
+        from_here = max(0, at - MOST_GAPS - 1)
+        before = from_here + len(text[from_here:at].rstrip(GAPS))
+        if text[max(0, before - 1) : before] != digit:
+            break
+        at = before - 1
+    return bool(BEFORE_PHONE.search(text[max(0, at - LONGEST_PHONE) : at]))

@@ -81,6 +81,8 @@ TAGS = frozenset({Kind.CLICK_ID, Kind.COOKIE, Kind.APP, Kind.AFFILIATE, Kind.SEA
 LOOSE = frozenset({Kind.PLACE, Kind.AFFILIATE, Kind.SEARCH_PARAM})
 ANYWHERE_FROM_CHARS = 8
 SHORTEST_PHONE = 7
+SHORTEST_DIGEST = 22
+FEWEST_DIGITS = 6
 LONGEST_WORD = 16
 MARKS = re.compile(r"\d\.|:")
 
@@ -131,7 +133,14 @@ def search_of(kind: Kind, value: str) -> Search:
         return Search.NEVER
     if kind in TAGS and value.isalpha() and value.islower() and len(value) <= LONGEST_WORD:
         return Search.WHOLE
-    is_long = len(value) >= (SHORTEST_PHONE if kind is Kind.PHONE else ANYWHERE_FROM_CHARS)
+    is_long = _is_number(value) if kind is Kind.PHONE else len(value) >= ANYWHERE_FROM_CHARS
+    if kind is Kind.CLIENT_ID and len(value) <= LONGEST_WORD and sum(map(str.isdigit, value)) < FEWEST_DIGITS:
+        return Search.WHOLE  # `?cid=EM-2026-NOV` is a campaign
     # Under a key like `email_sent` there may be no more than a flag.
     is_itself = (kind is Kind.EMAIL and ("@" in value or "%" in value)) or (kind is Kind.IP and MARKS.search(value))
     return Search.ANYWHERE if is_long or is_itself else Search.WHOLE
+
+
+def _is_number(phone: str) -> bool:
+    """Whether a phone's value is a number or its digest; under `phone_model` it is `iPhone 15 Pro`."""
+    return sum(map(str.isdigit, phone)) >= SHORTEST_PHONE or (len(phone) >= SHORTEST_DIGEST and " " not in phone)

@@ -44,6 +44,7 @@ class _Catalogue(NamedTuple):
     query_patterns: tuple[tuple[re.Pattern[str], KeyVerdict], ...]
     app_patterns: tuple[tuple[re.Pattern[str], KeyVerdict], ...]
     payment_patterns: tuple[tuple[re.Pattern[str], KeyVerdict], ...]
+    things: tuple[re.Pattern[str], ...]  # names of what is nobody
 
 
 def judge_key(name: str, *, in_query: bool = False) -> KeyVerdict | None:
@@ -59,6 +60,8 @@ def _judged(name: str, *, in_query: bool) -> KeyVerdict | None:
     payment = _first_match(catalogue.payment_patterns, candidates[0]) if candidates else None
     if payment:
         return payment
+    if candidates and any(thing.search(candidates[0]) for thing in catalogue.things):
+        return None
     for look_up in (_by_name, _by_pattern):
         for candidate in candidates:
             verdict = look_up(catalogue, candidate, in_query=in_query)
@@ -135,6 +138,6 @@ def _catalogue() -> _Catalogue:
     squashed = {SEPARATORS.sub("", key): verdict for key, verdict in reversed(names.items())}
     squashed = {key: verdict for key, verdict in squashed.items() if len(key) > SUFFIX_FROM_CHARS + 1}
     payment_patterns = tuple(one for one in patterns if one[1].kind is Kind.PAYMENT)
-    return _Catalogue(
-        names, squashed, query_names, tuple(patterns), tuple(query_patterns), tuple(app_patterns), payment_patterns
-    )
+    things = tuple(map(re.compile, data["things"]))
+    found = (tuple(patterns), tuple(query_patterns), tuple(app_patterns), payment_patterns)
+    return _Catalogue(names, squashed, query_names, *found, things)

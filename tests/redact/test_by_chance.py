@@ -1,0 +1,101 @@
+"""What looks like a person's and is the shop's stays, and stops no order; what is a person's is found beside it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.redact.spellings import Reading
+from gateway.redact.verdict import Denied, Kind
+from tests.redact.orders import ANALYTICS_DENIED, DENIED, gate, line_item, meta_of, woocommerce_order
+
+CASE = "Clear case for iPhone 15 Pro"
+
+
+def noted(key: str, value: object) -> dict[str, Any]:
+    return line_item(name=CASE, meta_data=[{"id": 1, "key": key, "value": value}])
+
+
+ITEMS: dict[str, dict[str, Any]] = {
+    "a phone's model": noted("pa_phone-model", "iPhone 15 Pro"),
+    "the product's name": noted("_product_name", CASE),
+    "the vendor's name": noted("_vendor_name", "Clear case"),
+    "an article number": line_item(name=CASE, global_unique_id="0012345678905"),
+}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_words_of_an_item_stay_whatever_its_metadata_call_them(name: str) -> None:
+    kept: Any = gate(woocommerce_order(line_items=[ITEMS[name]])).payload
+    assert kept["line_items"][0] == {**ITEMS[name], "meta_data": []}
+
+
+def test_number_that_only_ends_like_the_phone_stops_no_order() -> None:
+    order = woocommerce_order(id=9030171234567, number="WC-30123456789")
+    order["billing"]["phone"] = "+49 30 123456789"
+    kept = gate(order).payload
+    assert (kept["id"], kept["number"]) == (order["id"], order["number"])
+
+
+@pytest.mark.parametrize("campaign", ["spring-sale-de", "EM-2026-NOV"])
+def test_campaign_stays_when_a_link_has_it_as_an_id_too(campaign: str) -> None:
+    entry = {"id": 1, "key": "_wc_order_attribution_utm_campaign", "value": campaign}
+    page = {"id": 2, "key": "_landing_page", "value": f"https://shop.example/?cid={campaign}&utm_campaign={campaign}"}
+    kept: Any = gate(woocommerce_order(meta_data=[entry, page])).payload
+    assert kept["meta_data"] == [entry, {**page, "value": f"https://shop.example/?utm_campaign={campaign}"}]
+
+
+@pytest.mark.parametrize("words", ["annabella-canarová", "see Canary Street 7", "0171 2345678"])
+@pytest.mark.parametrize("key", ["attribution", "pys_utm"])
+def test_shopper_in_words_of_attribution_takes_them_along(key: str, words: str) -> None:
+    entries = [{"id": 1, "key": key, "value": f"utm_source:x|utm_term:{words}"}]
+    assert gate(woocommerce_order(meta_data=entries)).payload["meta_data"] == []
+
+
+def test_shopper_in_one_value_of_a_bundle_leaves_the_others() -> None:
+    bundle = {"pys_source": "annabella-canarová", "pys_utm": "utm_source:google"}
+    order = woocommerce_order(meta_data=[{"id": 1, "key": "pys_enrich_data", "value": bundle}])
+    assert meta_of(gate(order), "pys_enrich_data") == {"pys_utm": "utm_source:google"}
+
+
+COOKIES = {"_fbp": "fb.1.1795300000000.555", "_gcl_aw": "GCL.1795300000.Cj0KCQabc"}
+
+
+@pytest.mark.parametrize("written", [COOKIES, json.dumps(COOKIES)])
+def test_cookies_in_a_bundle_are_judged_one_by_one(written: object) -> None:
+    order = woocommerce_order(meta_data=[{"id": 1, "key": "_stape_cookies", "value": written}])
+    assert meta_of(gate(order, ANALYTICS_DENIED), "_stape_cookies") == written
+    assert meta_of(gate(order, DENIED), "_stape_cookies") is None
+
+
+def test_bundle_of_a_tracking_app_loses_only_what_is_denied() -> None:
+    bundle = {**COOKIES, "_ga": "GA1.1.111222333.1795300000", "whatever": "x"}
+    order = woocommerce_order(meta_data=[{"id": 1, "key": "cookies", "value": bundle}])
+    assert meta_of(gate(order, ANALYTICS_DENIED), "cookies") == COOKIES
+
+
+SAID = {
+    "welcome-01712345678-10": "+49 171 2345678",
+    "01712345678 2026-11-22": "+49 171 2345678",
+    "+49 (0)171 2345678": "491712345678",
+    "+49.171.2345678": "0171/2345678",
+    "00491712345678": "0171 2345678",
+    "(212) 555-0100": "+1 212 555 0100",
+}
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_phone_is_found_beside_other_numbers(text: str) -> None:
+    assert Reading(text).holds(Denied("phone", Kind.PHONE, SAID[text]))
+
+
+@pytest.mark.parametrize("text", ["GA1.1.1234567890.1795300000", "fb.0.1795300000000.1234567890", "9991234567890123"])
+def test_piece_of_a_longer_number_is_no_phone(text: str) -> None:
+    assert not Reading(text).holds(Denied("phone", Kind.PHONE, "+1 234567890"))
+
+
+@pytest.mark.parametrize(
+    "text", ["https://shop.example/u/YW5uYUBleGFtcGxlLm9yZw.png", "welcome-YW5uYUBleGFtcGxlLm9yZw-10"]
+)
+def test_base64_is_read_in_the_middle_of_a_path_or_a_code(text: str) -> None:
+    assert Reading(text).holds(Denied("email", Kind.EMAIL, "anna@example.org"))
