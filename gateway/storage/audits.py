@@ -1,10 +1,10 @@
 """The audit log: who signed in, changed or revealed what. Rows are only ever added."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, FromClause, insert, select
 
 from gateway.storage.database import Database
 from gateway.storage.reading.keyset import Columns, Cursor, Listing, Page, read_page
@@ -44,9 +44,14 @@ def log_audit(
     database.write(lambda connection: write_audit(connection, audit))
 
 
-def list_audits(database: Database, cursor: Cursor, *, actor: str = "") -> Page[Audit]:
-    """Return a page of entries, the newest first."""
-    filters = (lambda window: [window.c.actor == actor]) if actor else None
+def list_audits(database: Database, cursor: Cursor, *, actor: str = "", stores: Sequence[str] = ()) -> Page[Audit]:
+    """Return a page of entries, the newest first; with `stores`, only what was done to one of those."""
+
+    def narrowed(window: FromClause) -> list[ColumnElement[bool]]:
+        by_actor = [window.c.actor == actor] if actor else []
+        return by_actor + ([window.c.store_id.in_(stores)] if stores else [])
+
+    filters = narrowed if actor or stores else None
     listing = Listing(query=select(audits), keys=(audits.c.id,), build=_audit, filters=filters)
     return database.read(lambda connection: read_page(connection, listing, cursor))
 

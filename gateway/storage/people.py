@@ -13,13 +13,14 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, not_, select, true, update
 
 from gateway.errors import RequestInvalid
 from gateway.storage.audits import Audit, write_audit
 from gateway.storage.database import Database
 from gateway.storage.reading.keyset import Columns
 from gateway.storage.tables import facts, of_microseconds, to_microseconds, users
+from gateway.storage.throttles import was_counted
 
 PASSWORD_LENGTH = 12
 PASSWORD_LENGTH_MAX = 512
@@ -116,10 +117,16 @@ def sign_in(database: Database, name: str, password: str) -> User | None:
     return user if is_right else None
 
 
-def find_user(database: Database, user_id: int) -> User | None:
-    """Return the user with this id, None when there is none or it was disabled."""
-    user = database.read(lambda connection: _find(connection, users.c.id == user_id))
+def find_user(database: Database, user_id: int, *, unless: str = "") -> User | None:
+    """Return the user with this id, None when there is none, it was disabled, or something counts under `unless`."""
+    wanted = and_(users.c.id == user_id, not_(was_counted(unless)) if unless else true())
+    user = database.read(lambda connection: _find(connection, wanted))
     return user if user and user.disabled_at is None else None
+
+
+def is_known(database: Database, name: str) -> bool:
+    """Whether a user has this name."""
+    return database.read(lambda connection: _find(connection, users.c.name == name)) is not None
 
 
 def list_users(database: Database) -> list[User]:

@@ -1,8 +1,8 @@
-"""Counters with an end, shared by every process: how often something was tried."""
+"""Counters with an end, shared by every process: how often something was tried, which sessions were signed out."""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from gateway.storage.database import Database
 from gateway.storage.tables import throttles
@@ -27,6 +27,11 @@ def tries(database: Database, key: str) -> tuple[int, datetime]:
     """Return how many tries count under `key`, and until when (now, where there are none)."""
     now = database.now()
     return database.read(lambda connection: _hits(connection, key, now))
+
+
+def was_counted(key: str) -> ColumnElement[bool]:
+    """Whether anything counts under `key`, as a part of another query."""
+    return select(throttles.c.key).where(throttles.c.key == key).exists()
 
 
 def forget_tries(database: Database, key: str | None = None) -> int:

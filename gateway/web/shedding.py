@@ -35,7 +35,7 @@ class Floodgate:
 
     def admit(self, store_id: str, address: str, *, is_denial: bool) -> Shed | None:
         """Count a signal; None when it is let through."""
-        source = _network(address)
+        source = network_of(address)
         if is_denial:
             most = max(self.per_address * _DENIALS_PER_GRANT, _LEAST_DENIALS)
             return self._hit(RateLimitItemPerMinute(most), "denial", source)
@@ -48,8 +48,8 @@ class Floodgate:
         return None if self._limiter.hit(limit, kind, who) else Shed(limit.get_expiry())
 
 
-def _network(address: str) -> str:
-    """One host counts once: an IPv6 host has a whole /64 to itself."""
+def network_of(address: str) -> str:
+    """Return what counts as one host: an IPv6 host has a whole /64 to itself."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from secrets import token_urlsafe
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -68,6 +69,7 @@ class Pages:
             cookie.permanent = True
             cookie["_user_id"] = Visitor(user).get_id()
             cookie["began"] = to_microseconds(self.story.clock())
+            cookie["id"] = token_urlsafe(16)
         browser.get("/admin/sessions")
         return browser
 

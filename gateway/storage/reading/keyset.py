@@ -22,6 +22,7 @@ from sqlalchemy import (
 from gateway.storage.tables import Instant, of_microseconds, to_microseconds
 
 PAGE_ROWS = 50
+_DIGITS = 19  # what surely fits into 64 bits is shorter
 WINDOW_ROWS = 5000  # how many rows a filter without an index of its own looks through at once
 T = TypeVar("T")
 Columns = Mapping[Any, Any]  # one row by the names of its columns
@@ -157,4 +158,8 @@ def _values(keys: Sequence[Column[Any]], text: str) -> list[object] | None:
 def _value(key: Column[Any], part: str) -> object:
     if isinstance(key.type, Instant):
         return of_microseconds(int(part))
-    return int(part) if key.type.python_type is int else part
+    if key.type.python_type is not int:
+        return part
+    if len(part) >= _DIGITS:
+        raise OverflowError
+    return int(part)

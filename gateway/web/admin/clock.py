@@ -1,6 +1,6 @@
 """Instants in the viewer's own zone, with UTC beside them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -84,15 +84,18 @@ def span_words(span: timedelta) -> str:
 
 def read_day(text: str) -> datetime | None:
     """Read `2026-11-21` as the beginning of that day in the viewer's zone."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=viewer_zone())
-    except ValueError:
-        return None
+    return _read(text, "%Y-%m-%d")
 
 
 def read_minute(text: str) -> datetime | None:
     """Read `2026-11-21T16:54` in the viewer's zone."""
+    return _read(text[:16], "%Y-%m-%dT%H:%M")
+
+
+def _read(text: str, form: str) -> datetime | None:
+    """Read an instant that can be reckoned with: at either end of the calendar no zone can be applied."""
     try:
-        return datetime.strptime(text[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=viewer_zone())
+        at = datetime.strptime(text, form).replace(tzinfo=viewer_zone())
     except ValueError:
         return None
+    return at if MINYEAR < at.year < MAXYEAR else None

@@ -1,6 +1,6 @@
 """What a page asks of the gateway and of the request, with types."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from flask import abort, current_app, g
 
@@ -8,6 +8,9 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.people import User
 from gateway.storage.sealing import Keyring
+
+#: In a route: a number of a row. One that no database holds leads nowhere.
+ROW_ID: Final = "int(max=9223372036854775807)"
 
 
 class Running(Protocol):
@@ -50,3 +53,8 @@ def chosen_store(wanted: str) -> str:
     """Return `wanted` if the user may see it, else their first store; "" when there is none at all."""
     stores = visible_stores()
     return wanted if wanted in stores else stores[0] if stores else ""
+
+
+def is_our_page(target: str) -> bool:
+    """Whether a browser that follows `target` stays on these pages."""
+    return target.startswith("/admin/") and "\\" not in target and "//" not in target and target.isprintable()

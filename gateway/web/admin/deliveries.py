@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, redirect, render_template, request, url_for
+from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from gateway.ingest.body import read_body
@@ -27,7 +27,7 @@ from gateway.storage.reading.keyset import Cursor, Page
 from gateway.storage.sealing import CannotOpen
 from gateway.storage.statements import Connection
 from gateway.web.admin.comparison import Delivered, Line, compare
-from gateway.web.admin.context import chosen_store, running, the_user, visible_stores
+from gateway.web.admin.context import ROW_ID, chosen_store, running, the_user, visible_stores
 from gateway.web.admin.pages import pages
 
 
@@ -58,13 +58,13 @@ def deliveries() -> ResponseReturnValue:
     )
 
 
-@pages.get("/deliveries/<int:delivery_id>")
+@pages.get(f"/deliveries/<{ROW_ID}:delivery_id>")
 def delivery(delivery_id: int) -> ResponseReturnValue:
     """Show one delivery."""
     return _shown(delivery_id, is_revealed=False)
 
 
-@pages.post("/deliveries/<int:delivery_id>/reveal")
+@pages.post(f"/deliveries/<{ROW_ID}:delivery_id>/reveal")
 def reveal(delivery_id: int) -> ResponseReturnValue:
     """Show one delivery with personal values, and write down who looked."""
     row = find_delivery(delivery_id)
@@ -129,8 +129,3 @@ def _lines(row: DeliveryRow, body: SealedBody, *, is_revealed: bool) -> list[Lin
         is_sent=row.action in (Action.SEND_AS_IS, Action.SEND_REDACTED),
     )
     return compare(payload, shape, Rules(), delivered, is_revealed=is_revealed)
-
-
-def back_to_delivery(delivery_id: int) -> ResponseReturnValue:
-    """Return to one delivery."""
-    return redirect(url_for("admin.delivery", delivery_id=delivery_id), 303)

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from hashlib import sha256
+from secrets import token_urlsafe
 
 from flask import Flask, abort, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 
-from gateway.storage import people
+from gateway.storage import people, throttles
 from gateway.storage.people import Role, User
 from gateway.storage.tables import of_microseconds, to_microseconds
 from gateway.web.admin.context import Running, running, signed_in
@@ -17,6 +19,7 @@ from gateway.web.admin.pages import pages
 IDLE = timedelta(hours=2)
 ABSOLUTE = timedelta(hours=12)
 _BEGAN = "began"
+_SESSION_ID = "id"
 
 # The least role that each route needs; None lets everybody in.
 ROLES: Mapping[str, Role | None] = {
@@ -51,6 +54,9 @@ ROLES: Mapping[str, Role | None] = {
     "admin.account_password": Role.VIEWER,
     "admin.account_sessions": Role.VIEWER,
 }
+
+# Users are everybody's: who owns some stores only could hand out more than they have.
+EVERY_STORE = frozenset(name for name in ROLES if name.startswith("admin.user"))
 
 _csrf = CSRFProtect()
 _logins = LoginManager()
@@ -97,12 +103,14 @@ def begin_session(user: User) -> None:
     session.clear()
     session.permanent = True
     session[_BEGAN] = to_microseconds(running().database.now())
+    session[_SESSION_ID] = token_urlsafe(16)
     login_user(Visitor(user))
     g.admin_user = user
 
 
 def end_session() -> None:
-    """Sign out."""
+    """Sign out; a copy of the cookie is worth nothing from then on."""
+    throttles.count_try(running().database, _ended(session[_SESSION_ID]), life_seconds=int(ABSOLUTE.total_seconds()))
     logout_user()
     session.clear()
     g.admin_user = None
@@ -114,6 +122,8 @@ def guard() -> ResponseReturnValue | None:
     endpoint = request.endpoint or ""
     if endpoint not in ROLES:
         abort(403)
+    if _holds_nul():
+        abort(400)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _csrf.protect()
     needed = ROLES[endpoint]
@@ -124,12 +134,22 @@ def guard() -> ResponseReturnValue | None:
     user = signed_in()
     if user is None:
         return _to_sign_in()
-    store_id = (request.view_args or {}).get("store_id")
-    if not user.role.may(needed):
+    if not user.role.may(needed) or (endpoint in EVERY_STORE and user.stores):
         abort(403)
+    _hide_other_stores(user)
+    return None
+
+
+def _hide_other_stores(user: User) -> None:
+    store_id = (request.view_args or {}).get("store_id")
     if store_id is not None and (not user.may_see(store_id) or running().settings.store(store_id) is None):
         abort(404)
-    return None
+
+
+def _holds_nul() -> bool:
+    """Whether any text that was sent holds the one character that PostgreSQL refuses."""
+    texts = (*request.args.values(), *request.form.values(), request.path)
+    return any("\0" in text for text in texts)
 
 
 def _current_user() -> User | None:
@@ -138,15 +158,20 @@ def _current_user() -> User | None:
 
 
 def _load(visitor_id: str) -> Visitor | None:
-    """Return who a cookie stands for: nobody once the session is too old or the user's generation has changed."""
+    """Return who a cookie stands for: nobody once it is too old, was signed out, or its user's generation changed."""
     user_id, _, generation = visitor_id.partition(".")
-    began = session.get(_BEGAN)
-    if not user_id.isdigit() or not isinstance(began, int):
+    began, session_id = session.get(_BEGAN), session.get(_SESSION_ID)
+    if not user_id.isdigit() or not isinstance(began, int) or not isinstance(session_id, str):
         return None
     if running().database.now() - of_microseconds(began) > ABSOLUTE:
         return None
-    user = people.find_user(running().database, int(user_id))
+    user = people.find_user(running().database, int(user_id), unless=_ended(session_id))
     return Visitor(user) if user and str(user.generation) == generation else None
+
+
+def _ended(session_id: str) -> str:
+    """The key under which it is counted that a session was signed out."""
+    return sha256(f"ended:{session_id}".encode()).hexdigest()
 
 
 def _to_sign_in() -> ResponseReturnValue:

@@ -9,7 +9,7 @@ from flask_wtf.csrf import generate_csrf
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import NotRecorded
-from gateway.storage.people import Role
+from gateway.storage.people import Role, User
 from gateway.web.admin import words
 from gateway.web.admin.clock import both_times, day_of, hour_of, local_time, machine_time, since_words
 from gateway.web.admin.context import running, signed_in
@@ -17,7 +17,7 @@ from gateway.web.admin.context import running, signed_in
 pages = Blueprint("admin", __name__, url_prefix="/admin", static_folder="static", template_folder="templates")
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "font-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
@@ -32,6 +32,11 @@ class NavItem:
     endpoint: str
     icon: str
     role: Role = Role.VIEWER
+    needs_every_store: bool = False
+
+    def is_for(self, user: User) -> bool:
+        """Whether the user may open it."""
+        return user.role.may(self.role) and not (self.needs_every_store and user.stores)
 
 
 NAVIGATION = (
@@ -39,7 +44,7 @@ NAVIGATION = (
     NavItem("deliveries", "Deliveries", "admin.deliveries", "send"),
     NavItem("sessions", "Sessions", "admin.sessions", "eye"),
     NavItem("policy", "Policy", "admin.policies", "scale"),
-    NavItem("users", "Users", "admin.users", "people", Role.OWNER),
+    NavItem("users", "Users", "admin.users", "people", Role.OWNER, needs_every_store=True),
     NavItem("audits", "Audit log", "admin.audits", "book", Role.OWNER),
 )
 
@@ -63,7 +68,7 @@ def _shared() -> dict[str, Any]:
     return {
         "user": user,
         "may": lambda role: user is not None and user.role.may(Role(role)),
-        "navigation": [item for item in NAVIGATION if user is not None and user.role.may(item.role)],
+        "navigation": [item for item in NAVIGATION if user is not None and item.is_for(user)],
         "words": words,
         "csrf_token": generate_csrf,
         "is_fragment": request.headers.get("HX-Request") == "true",

@@ -1,14 +1,12 @@
 """Signing in and out."""
 
-from urllib.parse import urlsplit
-
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.storage import people
 from gateway.storage.audits import log_audit
 from gateway.web.admin.clock import zone_names
-from gateway.web.admin.context import running, signed_in, the_user
+from gateway.web.admin.context import is_our_page, running, signed_in, the_user
 from gateway.web.admin.guard import begin_session, end_session
 from gateway.web.admin.pages import pages
 
@@ -23,7 +21,7 @@ def sign_in() -> ResponseReturnValue:
     database = running().database
     user = people.sign_in(database, name, request.form.get("password", ""))
     if user is None:
-        known = name if people.name_faults(name) == [] else "?"
+        known = name if people.is_known(database, name) else "unknown"  # some type their password here
         log_audit(database, actor="nobody", action="sign_in_failed", detail={"name": known})
         return render_template("admin/sign_in.html", next=target, name=name, has_failed=True), 401
     begin_session(user)
@@ -44,6 +42,4 @@ def sign_out() -> ResponseReturnValue:
 
 def _local_target(wanted: str) -> str:
     """Only pages of ours may follow a sign-in."""
-    parts = urlsplit(wanted)
-    is_ours = not parts.scheme and not parts.netloc and wanted.startswith("/admin/") and "\\" not in wanted
-    return wanted if is_ours else url_for("admin.home")
+    return wanted if is_our_page(wanted) else url_for("admin.home")

@@ -5,15 +5,15 @@ from typing import Any
 
 from flask import Flask, Response, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from limits.storage import Storage
 
 from gateway.errors import GatewayError
 from gateway.storage import throttles
 from gateway.storage.database import Database
-from gateway.web.admin.context import Running
+from gateway.web.admin.context import Running, the_user
+from gateway.web.shedding import network_of
 
-PER_ADDRESS = "10 per 5 minutes"
+PER_HOST = "10 per 5 minutes"
 PER_NAME = "50 per hour"
 
 
@@ -55,6 +55,15 @@ def _hidden(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
+def _host() -> str:
+    """Whom a try is counted against: REMOTE_ADDR, in which only trusted proxies have a say."""
+    return network_of(request.remote_addr or "")
+
+
+def _user() -> str:
+    return str(the_user().user_id)
+
+
 def _name() -> str:
     return request.form.get("name", "").strip().casefold()[:100]
 
@@ -64,16 +73,26 @@ def _has_failed(response: Response) -> bool:
 
 
 def set_up_throttle(app: Flask, gateway: Running) -> None:
-    """Limit how often signing in may fail: per address, and per name from wherever it is tried."""
+    """Limit how often signing in may fail: per host, and per name from wherever it is tried.
+
+    One's present password can be guessed as often on the account page, by whoever finds a browser unattended.
+    """
     app.config["RATELIMIT_STORAGE_OPTIONS"] = {"database": gateway.database}
     limiter = Limiter(
-        get_remote_address,
+        _host,
         app=app,
         storage_uri="gateway://",
         strategy="fixed-window",
         headers_enabled=False,
     )
-    view: Any = app.view_functions["admin.sign_in"]
-    for limit, key in ((PER_ADDRESS, get_remote_address), (PER_NAME, _name)):
-        view = limiter.limit(limit, key_func=key, methods=["POST"], deduct_when=_has_failed)(view)
-    app.view_functions["admin.sign_in"] = view
+    for endpoint, limit, key in _LIMITS:
+        view: Any = app.view_functions[endpoint]
+        limited = limiter.limit(limit, key_func=key, methods=["POST"], deduct_when=_has_failed)
+        app.view_functions[endpoint] = limited(view)
+
+
+_LIMITS = (
+    ("admin.sign_in", PER_HOST, _host),
+    ("admin.sign_in", PER_NAME, _name),
+    ("admin.account_password", PER_HOST, _user),
+)

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from gateway.errors import RequestInvalid
 from gateway.storage import people
 from gateway.storage.people import Role
-from gateway.web.admin.context import running, the_user
+from gateway.web.admin.context import ROW_ID, running, the_user
 from gateway.web.admin.guard import begin_session
 from gateway.web.admin.pages import pages
 
@@ -28,7 +28,7 @@ def user_add() -> ResponseReturnValue:
     return _shown(link=_link(user.user_id), link_for=user.name)
 
 
-@pages.post("/users/<int:user_id>/change")
+@pages.post(f"/users/<{ROW_ID}:user_id>/change")
 def user_change(user_id: int) -> ResponseReturnValue:
     """Change a role and its stores."""
     try:
@@ -41,7 +41,7 @@ def user_change(user_id: int) -> ResponseReturnValue:
     return redirect(url_for("admin.users"), 303)
 
 
-@pages.post("/users/<int:user_id>/disable")
+@pages.post(f"/users/<{ROW_ID}:user_id>/disable")
 def user_disable(user_id: int) -> ResponseReturnValue:
     """Shut a user out, or let them in again."""
     disabled = request.form.get("disabled") == "yes"
@@ -53,7 +53,7 @@ def user_disable(user_id: int) -> ResponseReturnValue:
     return redirect(url_for("admin.users"), 303)
 
 
-@pages.post("/users/<int:user_id>/link")
+@pages.post(f"/users/<{ROW_ID}:user_id>/link")
 def user_link(user_id: int) -> ResponseReturnValue:
     """Make a one-time link by which a user chooses a new password."""
     user = people.find_user(running().database, user_id)
