@@ -9,7 +9,7 @@ import orjson
 
 from gateway.redact.shapes import Field, Table, tables
 from gateway.redact.spellings import NOT_DIGIT, Reading, folded, needle_of
-from gateway.redact.verdict import LOOSE, Denied, Kind, Search
+from gateway.redact.verdict import CONTACT, LOOSE, Denied, Kind, Search
 
 # Names, places and numbers are words that an order may use for something else; a hit is looked at where it stands.
 AMBIGUOUS = frozenset({Kind.NAME, Kind.PLACE, Kind.BIRTH, Kind.AFFILIATE, Kind.SEARCH_PARAM})
@@ -18,6 +18,7 @@ PERSONS = frozenset(
     | {"destination", "client_details", "profile", "address"}
 )
 PERSON_KEYS = frozenset({"customer_id", "user_id", "external_id", "customerid", "client_id", "uid", "profile_id"})
+ORDER_NUMBER = re.compile(r"[A-Za-z]{0,8}[\-_#/]?(?:\d{2,4}[\-_/])?\d{1,10}")
 NUMBER_KEY = re.compile(r"(?:^|_)(?:id|number)$")
 PLATFORM_NUMBER = re.compile(r"[\w:/#\-]+", re.ASCII)
 PLAIN_WORDS = re.compile(r"[^\W\d_]+(?:[ _\-][^\W\d_]+)*")
@@ -72,11 +73,11 @@ class _Output:
         return any(_holds(leaf, denied) for leaf in self._leaves) or self._is_key(denied)
 
     def _is_by_chance(self, denied: Denied) -> bool:
-        """Whether a phone's digits are found in nothing but longer numbers of the platform's."""
-        if denied.kind != Kind.PHONE:
+        """Whether a phone's digits, or what a tag calls the order by, are found in nothing but the order's numbers."""
+        if denied.kind != Kind.PHONE and (denied.kind in CONTACT or not ORDER_NUMBER.fullmatch(denied.value)):
             return False
         holding = [leaf for leaf in self._leaves if Reading(leaf.text).holds(denied)]
-        return bool(holding) and all(_is_longer_number(leaf, denied) for leaf in holding) and not self._is_key(denied)
+        return bool(holding) and all(_is_another_number(leaf, denied) for leaf in holding) and not self._is_key(denied)
 
     def _has_whole(self, denied: Denied) -> bool:
         needle = needle_of(denied.value)
@@ -143,12 +144,12 @@ def _is_whole(leaf: Leaf, needle: str) -> bool:
     return text == needle or (len(text) > len(needle) and needle in Reading(leaf.text).decoded)
 
 
-def _is_longer_number(leaf: Leaf, denied: Denied) -> bool:
-    """Whether a leaf is a number of the platform's that only ends like a phone's."""
+def _is_another_number(leaf: Leaf, denied: Denied) -> bool:
+    """Whether a leaf is a number of the order's that only ends like a phone's, or that a tag is called by."""
     is_number = leaf.path == ("name",) or (_is_order_word(leaf) and NUMBER_KEY.search(leaf.path[-1]))
     if not is_number or _is_person(leaf) or not PLATFORM_NUMBER.fullmatch(leaf.text):
         return False
-    return NOT_DIGIT.sub("", leaf.text) != NOT_DIGIT.sub("", denied.value)
+    return denied.kind != Kind.PHONE or NOT_DIGIT.sub("", leaf.text) != NOT_DIGIT.sub("", denied.value)
 
 
 def _is_own(leaf: Leaf) -> bool:

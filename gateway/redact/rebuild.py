@@ -246,12 +246,19 @@ class Rebuild:
 
     def _by_use(self, verdict: KeyVerdict, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if verdict.use is Use.IDENTIFIER:
-            return self._bundle(verdict, item, path) if verdict.kind is Kind.APP else self._by_need(verdict, item, path)
+            judge = self._bundle if verdict.kind is Kind.APP else self._by_need
+            return self._told(judge(verdict, item, path), path, out, key)
         if verdict.use is Use.URL and isinstance(item, str):
             return self._url(item, path, out, key)
         if verdict.use in (Use.COMPOSITE, Use.URL):
             return self._composite(item, path, out, key)
         return self._kept(item, path, out, key, Role.ATTRIBUTION if verdict.use is Use.UTM else Role.TEXT)
+
+    def _told(self, kept: object, path: str, out: dict[str, object], key: str) -> object:
+        """Let an identifier that stays go all the same when something denied is in it: a name in a user's id."""
+        if isinstance(kept, str):
+            self.texts.add(out, key, path, Role.TEXT, kept)
+        return kept
 
     def _kept(self, item: Any, path: str, out: dict[str, object], key: str, role: Role) -> object:
         kept = self._pruned(item, path, is_known=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.model.decision import Strip
 from gateway.redact.spellings import Reading
 from gateway.redact.verdict import Denied, Kind
 from tests.redact.orders import ANALYTICS_DENIED, DENIED, gate, line_item, meta_of, woocommerce_order
@@ -99,3 +100,14 @@ def test_piece_of_a_longer_number_is_no_phone(text: str) -> None:
 )
 def test_base64_is_read_in_the_middle_of_a_path_or_a_code(text: str) -> None:
     assert Reading(text).holds(Denied("email", Kind.EMAIL, "anna@example.org"))
+
+
+def test_tag_that_is_called_by_the_orders_number_stops_no_order() -> None:
+    entry = {"id": 1, "key": "ga_session_id", "value": "WC-2026-00025"}
+    kept = gate(woocommerce_order(number="WC-2026-00025", meta_data=[entry])).payload
+    assert (kept["number"], kept["meta_data"]) == ("WC-2026-00025", [])
+
+
+def test_name_in_a_users_id_takes_it_along() -> None:
+    order = woocommerce_order(meta_data=[{"id": 1, "key": "user_id", "value": "annabella-canarová-7"}])
+    assert gate(order, Strip(marketing=True)).payload["meta_data"] == []
