@@ -67,18 +67,18 @@ def choice_of(value: object) -> Choice | None:
 
 def answers_of(given: Mapping[str, object], names: Mapping[str, Category] = CATEGORY_NAMES) -> Answers:
     """Read categories by name: what cannot be read is no answer, what contradicts itself is denied."""
-    choices, notes, seen = Choices(), [], set()
+    found: dict[str, Choice] = {}
+    notes = []
     for name in sorted(given.keys() & names.keys()):
         category, choice = names[name], choice_of(given[name])
         if choice is None:
             notes.append(f"categories.{name}: not an answer")
             choice = Choice.UNKNOWN
-        if category in seen and choice is not choices.of(category):
+        if found.get(category, choice) is not choice:
             notes.append(f"categories.{category}: given twice, differently")
             choice = Choice.DENIED
-        seen.add(category)
-        choices = choices.with_choice(category, choice)
-    return Answers(choices, tuple(notes))
+        found[category] = choice
+    return Answers(Choices(**found), tuple(notes))
 
 
 def basis_of(word: object) -> Basis | None:
@@ -109,6 +109,8 @@ def unreadable(entry: str, why: str) -> Evidence:
 
 def noted(evidence: Evidence, *notes: str) -> Evidence:
     """Add what was wrong."""
+    if not any(notes):
+        return evidence
     return replace(evidence, note="; ".join(dict.fromkeys(filter(None, (evidence.note, *notes)))))
 
 

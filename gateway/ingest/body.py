@@ -12,11 +12,12 @@ from gateway.errors import BodyMalformed
 
 MAX_DEPTH: Final = 100  # real bodies stay below 12; what walks a payload may recurse
 
-# A body with its digits read as 0 and whatever may follow a number as a comma: three shapes tell the numbers that a
-# float or a 64-bit integer may not give back. Text inside strings rarely looks so; where it does, nothing is lost.
-_SHAPES: Final = bytes.maketrans(b"123456789E]} \t\r\n", b"000000000e,,,,,,")
-_FRACTION: Final = re.compile(rb"\.0+(?:e[+-]?0+)?,")
-_EXPONENT: Final = re.compile(rb"0e[+-]?0+,")
+# A body with its digits read as 0, brackets alike and what may follow a number as a comma: three shapes tell the
+# numbers that a float or a 64-bit integer may not give back. Text inside strings rarely looks so; where it does,
+# nothing is lost.
+_SHAPES: Final = bytes.maketrans(b"123456789E]}[\t\r\n", b"000000000e,,{   ")
+_FRACTION: Final = re.compile(rb"\.0+(?:e[+-]?0+)?(?= *,)")
+_EXPONENT: Final = re.compile(rb"0e[+-]?0+(?= *,)")
 _MANY_DIGITS: Final = b"0" * 19
 _BEFORE_NUMBER: Final = frozenset((b":", b",", b"[", b" ", b"\t", b"\r", b"\n"))
 _MINUS_ZERO: Final = re.compile(rb"-0[,\]}\s]")
@@ -42,15 +43,16 @@ class WrittenNumber(float):
 
 def read_body(body: bytes) -> dict[str, object]:
     """Read a JSON object; raises `BodyMalformed` for anything else, or nesting beyond `MAX_DEPTH`."""
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BodyMalformed("The body is not JSON in UTF-8.") from error
-    if not isinstance(payload, dict):
-        raise BodyMalformed("The body is JSON, but not an object.")
-    if _is_too_deep(body, payload):
-        raise BodyMalformed(f"The body is nested deeper than {MAX_DEPTH} levels.")
-    return _read_as_written(body) if _has_fragile_number(body) else payload
+    shapes = body.translate(_SHAPES)
+    payload = _read(body, shapes)
+    return _read_as_written(body) if _has_fragile_number(body, shapes) else payload
+
+
+def read_values(body: bytes) -> dict[str, object]:
+    """Read a JSON object for what it says, not to be written again: 1.10 is 1.1, whole numbers stay exact."""
+    shapes = body.translate(_SHAPES)
+    payload = _read(body, shapes)
+    return json.loads(body, parse_int=_exact_number) if _MANY_DIGITS in shapes else payload
 
 
 def write_body(payload: Mapping[str, object], *, is_sorted: bool = False) -> bytes:
@@ -58,9 +60,19 @@ def write_body(payload: Mapping[str, object], *, is_sorted: bool = False) -> byt
     return orjson.dumps(payload, default=_as_written, option=orjson.OPT_SORT_KEYS if is_sorted else None)
 
 
-def _is_too_deep(body: bytes, payload: dict[str, object]) -> bool:
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
-        return False
+def _read(body: bytes, shapes: bytes) -> dict[str, object]:
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BodyMalformed("The body is not JSON in UTF-8.") from error
+    if not isinstance(payload, dict):
+        raise BodyMalformed("The body is JSON, but not an object.")
+    if shapes.count(b"{") > MAX_DEPTH and _is_too_deep(payload):
+        raise BodyMalformed(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    return payload
+
+
+def _is_too_deep(payload: dict[str, object]) -> bool:
     level: list[Any] = [payload]
     for _ in range(MAX_DEPTH):
         values = [inner for outer in level for inner in (outer.values() if type(outer) is dict else outer)]
@@ -70,12 +82,11 @@ def _is_too_deep(body: bytes, payload: dict[str, object]) -> bool:
     return True
 
 
-def _has_fragile_number(body: bytes) -> bool:
-    shapes = body.translate(_SHAPES)
+def _has_fragile_number(body: bytes, shapes: bytes) -> bool:
     if _MANY_DIGITS in shapes or _MINUS_ZERO.search(body):
         return True
     found = itertools.chain(_FRACTION.finditer(shapes), _EXPONENT.finditer(shapes))
-    numbers = {_number_around(body, start=match.start(), end=match.end() - 1) for match in found}
+    numbers = {_number_around(body, start=match.start(), end=match.end()) for match in found}
     return not all(map(_survives, numbers))
 
 

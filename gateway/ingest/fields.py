@@ -11,6 +11,8 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,40}")
 MOST_SECRET_CHARS: Final = 255
 _MOST_TIME_CHARS: Final = 64
 _MILLISECONDS_FROM: Final = 1e11  # as seconds this would be the year 5138
+_MOST_DIGITS: Final = 40
+_NUMBERS: Final = (int, float)
 
 
 def object_of(value: object) -> dict[str, object]:
@@ -25,6 +27,8 @@ def objects_of(value: object) -> list[dict[str, object]]:
 
 def id_of(value: object) -> str | None:
     """Return an id as text; `gid://shopify/Order/1` is `1`; 0, negatives and what is no id are None."""
+    if type(value) is int:  # nearly all are
+        return text if value > 0 and len(text := str(value)) <= _MOST_DIGITS else None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).strip()
@@ -43,9 +47,9 @@ def ids_of(values: object, *, key: str = "id") -> tuple[str, ...]:
 
 def text_of(value: object, *, most: int = 255) -> str:
     """Return a text or a number as text, at most `most` characters, without NUL (no database keeps that)."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return str(value).replace("\0", "").strip()[:most]
+    if not isinstance(value, str):
+        return str(value)[:most] if isinstance(value, _NUMBERS) and not isinstance(value, bool) else ""
+    return (value.replace("\0", "") if "\0" in value else value).strip()[:most]
 
 
 def secret_of(value: object) -> str | None:

@@ -2,13 +2,14 @@
 
 import copy
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BodyMalformed
-from gateway.ingest.body import MAX_DEPTH, WrittenNumber, read_body, write_body
+from gateway.ingest.body import MAX_DEPTH, WrittenNumber, read_body, read_values, write_body
 from gateway.model.order import Platform
 from tests.captures import captures
 
@@ -57,10 +58,22 @@ def test_written_number_is_a_number_and_its_text() -> None:
     assert (price, str(price), repr(price)) == (19.9, "19.90", "19.90")
 
 
+@pytest.mark.parametrize("number", [*INTEGERS[2:], *HUGE[:3]])
+def test_whole_number_is_exact_by_value_too(number: str) -> None:
+    assert str(read_values(b'{"id":%s}' % number.encode())["id"]) == number
+
+
+@pytest.mark.parametrize("beside", ["", ',"b":99999999999999999999'], ids=["small", "beside-a-huge-number"])
+def test_fraction_is_its_value_however_it_is_written(beside: str) -> None:
+    bodies = [f'{{"a":{number}{beside}}}'.encode() for number in ("1.10", "1.1", "11e-1", "1.1000")]
+    assert {write_body({"a": read_values(body)["a"]}) for body in bodies} == {b'{"a":1.1}'}
+
+
+@pytest.mark.parametrize("read", [read_body, read_values])
 @pytest.mark.parametrize("body", NO_OBJECTS + NO_NUMBERS + NO_UTF8)
-def test_anything_but_an_object_is_malformed(body: bytes) -> None:
+def test_anything_but_an_object_is_malformed(read: Callable[[bytes], object], body: bytes) -> None:
     with pytest.raises(BodyMalformed):
-        read_body(body)
+        read(body)
 
 
 @pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])

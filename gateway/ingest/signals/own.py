@@ -28,32 +28,26 @@ def read_own(value: object, *, entry: str, platform_source: Source | None = None
         answers = answers_of(_categories(given))
     except Unreadable as why:
         return replace(unreadable(entry, str(why)), source=platform_source or Source.CLIENT)
-    evidence = replace(_read(given), choices=answers.choices, entry=entry)
-    evidence = noted(settled(evidence), *answers.notes, *_mistakes(given))
-    if platform_source is not None:
-        evidence = replace(evidence, source=platform_source)
-    return with_gpc(evidence) if is_gpc(given.get("gpc")) or evidence.basis is Basis.GPC else evidence
-
-
-def _read(given: dict[str, object]) -> Evidence:
-    return Evidence(
-        state=_state(given) or SignalState.PENDING,
-        source=Source.SERVER if given.get("source") == Source.SERVER else Source.CLIENT,
-        basis=basis_of(given.get("basis")) or Basis.IMPLIED,
-        captured_at=instant_of(given.get("captured_at")),
+    state, basis, captured_at = _state(given), basis_of(given.get("basis")), instant_of(given.get("captured_at"))
+    evidence = Evidence(
+        choices=answers.choices,
+        state=state or SignalState.PENDING,
+        source=platform_source or (Source.SERVER if given.get("source") == Source.SERVER else Source.CLIENT),
+        basis=basis or Basis.IMPLIED,
+        captured_at=captured_at,
         cmp=text_of(given.get("cmp"), most=64),
         session_id=_session_id(given),
+        entry=entry,
         region=text_of(given.get("region"), most=16),
     )
-
-
-def _mistakes(given: dict[str, object]) -> list[str]:
-    has_time = not given.get("captured_at") or instant_of(given.get("captured_at"))
-    return [
-        "" if basis_of(given.get("basis")) else "basis: unknown word",
-        "" if _state(given) else "state: unknown word",
-        "" if has_time else "captured_at: not a time",
-    ]
+    evidence = noted(
+        settled(evidence),
+        *answers.notes,
+        "" if basis else "basis: unknown word",
+        "" if state else "state: unknown word",
+        "" if captured_at or not given.get("captured_at") else "captured_at: not a time",
+    )
+    return with_gpc(evidence) if is_gpc(given.get("gpc")) or evidence.basis is Basis.GPC else evidence
 
 
 def _categories(given: dict[str, object]) -> dict[str, object]:

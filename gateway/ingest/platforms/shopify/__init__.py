@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.errors import BodyMalformed
-from gateway.ingest.body import read_body
+from gateway.ingest.body import read_values
 from gateway.ingest.platform import EvidenceReader, RenewalDetection, check_signature, digest_of, header_of, topic_of
 from gateway.ingest.platforms.shopify.order import is_order, read_order
 from gateway.ingest.platforms.shopify.topics import GROUPS, guard_of, read_topic
@@ -40,7 +40,7 @@ class Shopify:
     ) -> Webhook:
         """Read a verified webhook; test orders are ignored unless `include_tests`."""
         topic = topic_of(headers, _TOPIC)
-        payload = read_body(body)
+        payload = read_values(body)
         key = _key(headers, topic, body)
         if not include_tests and (payload.get("test") is True or header_of(headers, _TEST).lower() == "true"):
             return Webhook(topic=topic, key=key, ignored="test")

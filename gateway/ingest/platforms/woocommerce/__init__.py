@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.errors import BodyMalformed
-from gateway.ingest.body import read_body
+from gateway.ingest.body import read_values
 from gateway.ingest.platform import EvidenceReader, RenewalDetection, check_signature, digest_of, header_of, topic_of
 from gateway.ingest.platforms.woocommerce.order import is_order, read_order
 from gateway.ingest.platforms.woocommerce.secret import decoded
@@ -41,7 +41,7 @@ class WooCommerce:
         if self.is_ping(headers, body):
             return Webhook(topic="ping", key=digest_of("ping", body), ignored="ping")
         topic = topic_of(headers, _TOPIC)
-        return read_topic(topic, digest_of(topic, body), read_body(body), self._read_evidence)
+        return read_topic(topic, digest_of(topic, body), read_values(body), self._read_evidence)
 
     def order_of(self, payload: dict[str, object], detection: RenewalDetection) -> Order:
         """Read an order as webhooks and the REST API (v2, v3) show it."""

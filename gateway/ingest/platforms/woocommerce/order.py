@@ -78,8 +78,9 @@ def _entries(payload: dict[str, object]) -> list[tuple[str, object]]:
 
 def _relation(entries: list[tuple[str, object]]) -> tuple[Relation, tuple[str, ...]]:
     """Return how the order relates to subscriptions, and to which; a key may occur once per subscription."""
-    for key, relation in _RELATIONS.items():
-        ids = dict.fromkeys(found for name, value in entries if name == key and (found := id_of(value)))
+    related = [(key, found) for key, value in entries if key in _RELATIONS and (found := id_of(value))]
+    for name, relation in _RELATIONS.items():
+        ids = dict.fromkeys(found for key, found in related if key == name)
         if ids:
             return relation, tuple(ids)
     return Relation.NONE, ()

@@ -1,6 +1,7 @@
 """The secret as WooCommerce signs with it."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 # https://developer.wordpress.org/reference/functions/wp_specialchars_decode/ with ENT_QUOTES: these entities only,
@@ -9,6 +10,7 @@ _ENTITY: Final = re.compile("&(?:(?P<name>amp|lt|gt|quot);|#0*(?P<decimal>34|38|
 _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"'}
 
 
+@lru_cache(maxsize=256)
 def decoded(secret: str) -> bytes:
     """Return the key that stands for `secret`."""
     return _ENTITY.sub(_character, secret).encode("utf-8", "surrogateescape")

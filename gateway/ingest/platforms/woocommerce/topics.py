@@ -43,7 +43,8 @@ def read_topic(topic: str, key: str, payload: dict[str, object], read_evidence: 
 
 def guard_of(topic: str, payload: dict[str, object]) -> str:
     """Return what names a change whichever way it came: the REST API writes the same fields as a webhook."""
-    fields = {key: value for key, value in payload.items() if key != "_links"}
+    fields = dict(payload)
+    fields.pop("_links", None)
     return digest_of("content", topic, write_body(fields, is_sorted=True))
 
 
