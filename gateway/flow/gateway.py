@@ -267,7 +267,7 @@ def _email_of(webhook: Webhook) -> str | None:
 def _dated(evidence: Evidence, now: datetime) -> Evidence:
     """Give evidence without a time the time at which it was heard; none is from the future."""
     at = evidence.captured_at
-    return replace(evidence, captured_at=now if at is None or at > now else at)
+    return evidence if at is not None and at <= now else replace(evidence, captured_at=now)
 
 
 def _text(mark: Row | None, name: str) -> str | None:

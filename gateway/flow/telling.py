@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import lru_cache
 
 from gateway.errors import GatewayError, NotRecorded, StartRefused, WebhookRejected
 from gateway.model.consent import Channel
@@ -39,6 +40,7 @@ class Telling:
         self._destination_ids = destination_ids
         self.metrics = Metrics()
         self.metrics.watch(self._backlog)
+        self._count_webhook = lru_cache(maxsize=256)(self.metrics.webhooks.labels)
         database.watch_commits(self._committed)
         self._tracer = _tracer(otlp_endpoint)
 
@@ -62,14 +64,14 @@ class Telling:
 
     def received(self, store_id: str, status: str, reason: str, webhook: Webhook | None) -> None:
         """A webhook was answered 200."""
-        self.metrics.webhooks.labels(store_id, status, reason).inc()
+        self._count_webhook(store_id, status, reason).inc()
         topic, order = (webhook.topic, webhook.order_id) if webhook else ("", None)
         log_webhook(store=store_id, topic=topic, status=status, reason=reason, order=order)
 
     def refused(self, store_id: str, error: GatewayError) -> None:
         """A webhook was refused, or could not be recorded."""
         status = error.status if isinstance(error, WebhookRejected) else "not_recorded"
-        self.metrics.webhooks.labels(store_id, status, "").inc()
+        self._count_webhook(store_id, status, "").inc()
         if isinstance(error, NotRecorded):
             self.metrics.queue_refused.inc()
         log_webhook(store=store_id, topic="", status=status)

@@ -66,7 +66,7 @@ class Database:
 
     def recall(self, job: Callable[[Connection, datetime], T], *, for_seconds: float) -> T:
         """Return what `job` read at most so long ago, or while one thread reads it anew; pass the same function."""
-        memory = self._memories.setdefault(job, _Memory())
+        memory = self._memories.get(job) or self._memories.setdefault(job, _Memory())
         value: T = memory.recall(lambda: self.read(lambda connection: job(connection, self.now())), for_seconds)
         return value
 

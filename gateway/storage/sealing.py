@@ -31,6 +31,7 @@ class Keyring:
         self._keys = {_id_of(one): one for one in (*reversed(previous), key)}
         self.key_id = _id_of(key)
         self._lookup = lookup
+        self._keyed = hmac.new(lookup, digestmod=sha256) if lookup else None
         self._ciphers: dict[tuple[str, str], AESGCM] = {}
 
     def seal(self, data: bytes, *, purpose: str) -> bytes:
@@ -48,9 +49,11 @@ class Keyring:
 
     def digest(self, purpose: str, value: str) -> str:
         """Return the keyed hash of `value`: 32 hex characters that stay the same when keys are rotated."""
-        if self._lookup is None:
+        if self._keyed is None:
             raise StartRefused("the lookup key has not been loaded from the database")
-        return hmac.digest(self._lookup, f"{purpose}\0{value}".encode(), sha256).hex()[:32]
+        keyed = self._keyed.copy()
+        keyed.update(f"{purpose}\0{value}".encode())
+        return keyed.hexdigest()[:32]
 
     def subkey(self, purpose: str) -> bytes:
         """Derive a key for `purpose` (cookies, forms) from the current key."""

@@ -1,11 +1,13 @@
 """Traces from a webhook to its deliveries; off unless an endpoint is configured."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.telemetry.exporting import Exporting
+
+
+_NOTHING: Final = nullcontext()
 
 
 class TracingUnavailable(Exception):
@@ -23,17 +25,12 @@ class Tracer:
         """Trace by `exporting`; without it nothing."""
         self._exporting = exporting
 
-    @contextmanager
-    def span(self, name: str, *, parent: str | None = None, **attributes: object) -> Iterator[None]:
+    def span(self, name: str, *, parent: str | None = None, **attributes: object) -> AbstractContextManager[None]:
         """Trace what happens inside, below `parent` (a traceparent) or else below the span around it.
 
         Attributes go by the same rules as the fields of a log line.
         """
-        if self._exporting is None:
-            yield
-            return
-        with self._exporting.span(name, parent, attributes):
-            yield
+        return self._exporting.span(name, parent, attributes) if self._exporting else _NOTHING
 
     def current_traceparent(self) -> str | None:
         """Return the W3C traceparent of the span around this call, to be stored with what is done later."""

@@ -1,13 +1,13 @@
 """Store webhooks, answered before Flask sees them: its way to a view costs more than recording an order."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wsgi import get_input_stream
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 from gateway.errors import BodyTooLarge, NotRecorded, WebhookRejected
 from gateway.flow.gateway import Gateway
@@ -43,7 +43,7 @@ class Front:
 def answer_webhook(gateway: Gateway, store_id: str, environ: Environ) -> Answer:
     """Record one webhook and return what the store is told; it never depends on consent, policy or destinations."""
     try:
-        receipt = gateway.receive_webhook(store_id, _headers(environ), _body(gateway, store_id, environ))
+        receipt = gateway.receive_webhook(store_id, _Headers(environ), _body(gateway, store_id, environ))
     except WebhookRejected as error:
         return error.code, {"status": error.status, "reason": str(error)}, {}
     except NotRecorded as error:
@@ -62,31 +62,60 @@ def _body(gateway: Gateway, store_id: str, environ: Environ) -> bytes:
     if gateway.settings.store(store_id) is None:
         return b""
     most_bytes = gateway.settings.web.max_body_bytes
-    try:
-        # A body without a length ends one byte beyond the bound, and so is seen to be longer.
-        body: bytes = get_input_stream(environ, max_content_length=most_bytes + 1).read()
-    except RequestEntityTooLarge:
-        body = b""
-        is_too_large = True
+    length = get_content_length(environ)
+    if length is None:  # in chunks: it ends one byte beyond the bound, and so is seen to be longer
+        length, body = 0, _chunks(environ, most_bytes + 1)
     else:
-        is_too_large = len(body) > most_bytes
-    if is_too_large:
+        body = b"" if length > most_bytes else _whole(environ["wsgi.input"], length)
+    if max(length, len(body)) > most_bytes:
         gateway.telling.refused(store_id, BodyTooLarge())
         raise BodyTooLarge
     return body
 
 
-def _headers(environ: Environ) -> dict[str, str]:
-    headers = {_header_name(key): value for key, value in environ.items() if key.startswith("HTTP_")}
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if environ.get(key):
-            headers[_header_name(key)] = environ[key]
-    return headers
+def _whole(stream: Any, length: int) -> bytes:
+    try:
+        body: bytes = stream.read(length)
+        while len(body) < length and (more := stream.read(length - len(body))):
+            body += more
+    except (OSError, ValueError) as error:
+        raise ClientDisconnected from error
+    return body
+
+
+def _chunks(environ: Environ, most_bytes: int) -> bytes:
+    return get_input_stream(environ, max_content_length=most_bytes).read()
+
+
+class _Headers(Mapping[str, str]):
+    """The headers of a request, read where they lie: of dozens two or three are asked for."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        value: str = self._environ[_key(name)]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (key.removeprefix(_PREFIX).replace("_", "-") for key in self._environ if _is_header(key))
+
+    def __len__(self) -> int:
+        return sum(map(_is_header, self._environ))
+
+
+def _is_header(key: str) -> bool:
+    return key.startswith(_PREFIX) or key in _BARE
 
 
 @lru_cache(maxsize=256)
-def _header_name(key: str) -> str:
-    return key.removeprefix("HTTP_").replace("_", "-").title()
+def _key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in _BARE else _PREFIX + key
 
 
+_PREFIX: Final = "HTTP_"
+_BARE: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

@@ -82,6 +82,16 @@ def test_attempt_is_one_line(lines: Lines) -> None:
     assert (line["log"], line["attempt"], line["word"], line["duration_ms"]) == ("attempt", 2, "http_503", 12.5)
 
 
+def test_handler_of_somebody_else_gets_records_too(lines: Lines) -> None:
+    record_of: list[logging.LogRecord] = []
+    other = logging.Handler()
+    other.emit = record_of.append  # type: ignore[method-assign,assignment]
+    logging.getLogger().addHandler(other)
+    log_event("started", port=8080)
+    assert [(record.getMessage(), record.levelname) for record in record_of] == [("started", "INFO")]
+    assert [line["port"] for line in lines()] == [8080]
+
+
 def test_level_decides_what_is_told(lines: Lines) -> None:
     log_event("started", logging.DEBUG, port=8080)
     log_event("started", logging.WARNING, port=8080)

@@ -264,6 +264,35 @@ def test_chunked_body_within_the_limit_is_read_whole(woo: Door) -> None:
     assert told(response)[:2] == (200, "accepted")
 
 
+class Slow(io.BytesIO):
+    """A body that arrives piece by piece."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, 1000))
+
+
+class Broken(io.BytesIO):
+    """A connection that ends in the middle of a body."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(size)
+
+
+def test_body_that_comes_in_pieces_is_read_whole(woo: Door) -> None:
+    body = json.dumps(a_woo_order(customer_note="x" * 5000)).encode()
+
+    response = woo.post(body, woo_headers(body), environ_overrides={"wsgi.input": Slow(body)})
+
+    assert told(response)[:2] == (200, "accepted")
+
+
+def test_store_that_goes_away_in_the_middle_of_a_body_is_told_so(woo: Door) -> None:
+    response = woo.post(b"{}", woo_headers(b"{}"), environ_overrides={"wsgi.input": Broken()})
+
+    assert (response.status_code, response.get_json()) == (400, {"status": "bad_request"})
+    assert woo.stored == 0
+
+
 def test_what_cannot_be_recorded_is_to_be_sent_again(woo: Door, tmp_path: Path) -> None:
     order = a_woo_order()
     (tmp_path / "gateway.db").rename(tmp_path / "away.db")
