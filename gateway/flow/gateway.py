@@ -22,7 +22,7 @@ from gateway.ingest.platform import PlatformReader
 from gateway.ingest.platforms import PLATFORMS
 from gateway.model.consent import Evidence
 from gateway.model.instant import as_text
-from gateway.model.order import Order, Platform, Webhook
+from gateway.model.order import Order, Origin, Platform, Webhook
 from gateway.settings import StoreSettings
 from gateway.storage.events import expire_events
 from gateway.storage.outcomes import Settled
@@ -36,6 +36,8 @@ from gateway.storage.tokens import TokenScope, scope_of_token
 from gateway.storage.waiting import is_overloaded
 
 DAYS_SHOWN = 400
+# What a shopper may answer long after it was made.
+PAID_LATER = (Origin.ADMIN, Origin.RENEWAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Gateway:
         now = self.database.now()
         targets = () if is_silent else self._targets_of(store.id, webhook)
         order = webhook.order
-        evidence = order.evidence if order else None
+        evidence = _dated_evidence(order, now) if order else None
         return Intake(
             store_id=store.id,
             webhook=webhook,
@@ -125,7 +127,7 @@ class Gateway:
             via=via,
             key_id=self.keyring.key_id,
             sealed=self.keyring.seal(body, purpose="body") if targets else None,
-            evidence=with_gpc_rule(_dated(evidence, now), policy.gpc) if evidence else None,
+            evidence=with_gpc_rule(evidence, policy.gpc) if evidence else None,
             session_hash=self._digest("session", order.stamped_session if order else None),
             email_hash=self._digest("email", _email_of(webhook)),
             key_hashes=self._key_hashes(order) if order else (),
@@ -264,10 +266,14 @@ def _email_of(webhook: Webhook) -> str | None:
     return named.email if named else None
 
 
-def _dated(evidence: Evidence, now: datetime) -> Evidence:
-    """Give evidence without a time the time at which it was heard; none is from the future."""
-    at = evidence.captured_at
-    return evidence if at is not None and at <= now else replace(evidence, captured_at=now)
+def _dated_evidence(order: Order, now: datetime) -> Evidence | None:
+    """Give an order's evidence without a time the order's own, or now where it may be from a pay page; never later."""
+    evidence = order.evidence
+    if evidence is None:
+        return None
+    at = evidence.captured_at or (None if order.origin in PAID_LATER else order.created_at)
+    at = now if at is None or at > now else at
+    return evidence if evidence.captured_at == at else replace(evidence, captured_at=at)
 
 
 def _text(mark: Row | None, name: str) -> str | None:

@@ -47,14 +47,18 @@ def answer_webhook(gateway: Gateway, store_id: str, environ: Environ) -> Answer:
     except WebhookRejected as error:
         return error.code, {"status": error.status, "reason": str(error)}, {}
     except NotRecorded as error:
-        answer = {"status": "not_recorded", "reason": str(error)}
-        return HTTPStatus.SERVICE_UNAVAILABLE, answer, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return _not_recorded(error)
     except HTTPException as error:  # the store went away in the middle of the body
         return error.code or HTTPStatus.BAD_REQUEST, {"status": (error.name or "error").lower().replace(" ", "_")}, {}
     except Exception as error:  # noqa: BLE001 - nothing was recorded, and the store is told to send it again
         log_error("webhook", error)
-        return HTTPStatus.INTERNAL_SERVER_ERROR, {"status": "internal_server_error"}, {}
+        return _not_recorded(NotRecorded())
     return HTTPStatus.OK, {"status": receipt.status, "reason": receipt.reason}, {}
+
+
+def _not_recorded(error: NotRecorded) -> Answer:
+    answer = {"status": "not_recorded", "reason": str(error)}
+    return HTTPStatus.SERVICE_UNAVAILABLE, answer, {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
 def _body(gateway: Gateway, store_id: str, environ: Environ) -> bytes:

@@ -102,6 +102,16 @@ def test_capture_from_the_future_counts_from_the_order(open_: Open) -> None:
     assert shop.order(order["id"])["order_time"]["captured_at"] == "2026-11-22T11:59:30Z"
 
 
+@pytest.mark.parametrize("entry", ["{", {"marketing": True, "statistics": True}])
+def test_entry_without_a_time_counts_from_the_order(open_: Open, entry: object) -> None:
+    shop = open_()
+    order = with_entries(("_pmw_consent_snapshot", entry))
+    shop.clock.pass_by(seconds=3600)
+    shop.post(order)
+
+    assert shop.order(order["id"])["order_time"]["captured_at"] == "2026-11-22T11:59:30Z"
+
+
 def test_nobody_outside_says_that_consent_is_inherited(open_: Open) -> None:
     shop = open_()
     order = a_woo_order(entry=an_entry(ALL, basis="inherited"))

@@ -337,7 +337,7 @@ def test_destinations_never_change_the_answer(sqlite_url: str) -> None:
     assert answers == [(200, "accepted", "")] * 2
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_other_methods_are_refused_in_json(woo: Door, method: str) -> None:
     response = woo.client.open("/webhooks/acme", method=method)
 
