@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any, Final, Protocol
 
 from gateway.errors import NotRecorded
@@ -23,7 +24,10 @@ from gateway.storage.queue import Claimed
 _AHEAD_SECONDS: Final = 0.25  # how much work a lane may have before it
 _STALE_SECONDS: Final = 2.0  # what waited longer is decided anew
 _MOST_AHEAD: Final = 128
+_TOGETHER: Final = 32  # deliveries prepared by one look at what is known
 _BATCH: Final = 256
+_GATHER: Final = 64  # outcomes that are worth a transaction at once; fewer wait for more to come
+_GATHER_SECONDS: Final = 0.02
 _BUG_DELAY: Final = timedelta(minutes=1)
 _TROUBLE_SECONDS: Final = 1.0
 _SET_BACK: Final = timedelta(seconds=5)
@@ -112,14 +116,28 @@ class Worker:
 
     def step(self) -> bool:
         """Claim once and hand out what came; False when there was nothing that could be started."""
-        limits = {one: lane.room for one, lane in self._lanes.items() if lane.room > 0}
-        claimed = self._claim(limits) if limits else []
-        for prepared in self._prepare(claimed):
-            if isinstance(prepared, Settled):
-                self._outcomes.add(prepared)
-            else:
-                self._lanes[prepared.claimed.destination_id].put(prepared)
+        limits = {one: room for one, lane in self._lanes.items() if (room := lane.room) > 0}
+        claimed = _by_turns(self._claim(limits)) if limits else []
+        for start in range(0, len(claimed), _TOGETHER):
+            try:
+                self._hand_out(self._prepare(claimed[start : start + _TOGETHER]))
+            except NotRecorded:
+                self._give_back(claimed[start:])
+                raise
         return bool(claimed)
+
+    def _hand_out(self, prepared: Iterable[Any]) -> None:
+        settled: list[Settled] = []
+        sendable: dict[str, list[Any]] = {}
+        for one in prepared:
+            if isinstance(one, Settled):
+                settled.append(one)
+            else:
+                sendable.setdefault(one.claimed.destination_id, []).append(one)
+        for destination_id, ones in sendable.items():
+            self._lanes[destination_id].put(ones)
+        if settled:
+            self._outcomes.add(settled)
 
     def _claim(self, limits: dict[str, int]) -> list[Claimed]:
         now = self._clock.now()
@@ -130,12 +148,9 @@ class Worker:
         )
 
     def _prepare(self, claimed: Sequence[Claimed]) -> Sequence[Any]:
-        if not claimed:
-            return []
         try:
             return self._dispatch.prepare(claimed)
         except NotRecorded:
-            self._give_back(claimed)
             raise
         except Exception:
             _log.exception("preparing %d deliveries failed", len(claimed))
@@ -148,16 +163,16 @@ class Worker:
             _log.exception("delivery %d cannot be prepared", claimed.id)
             return self._put_off(claimed)
 
-    def _send(self, prepared: Prepared, waited_seconds: float) -> None:
+    def _send(self, prepared: Prepared, waited_seconds: float, has_more: bool) -> None:
         claimed = prepared.claimed
         if waited_seconds > _STALE_SECONDS:
             self._give_back([claimed])
             return
         try:
-            self._outcomes.add(self._dispatch.send(prepared))
+            self._outcomes.add([self._dispatch.send(prepared)], has_more=has_more)
         except Exception:
             _log.exception("delivery %d cannot be sent", claimed.id)
-            self._outcomes.add(self._put_off(claimed))
+            self._outcomes.add([self._put_off(claimed)])
 
     def _put_off(self, claimed: Claimed) -> Settled:
         now = self._database.now()
@@ -183,6 +198,14 @@ class Worker:
         self._database.wake_here()
 
 
+def _by_turns(claimed: Sequence[Claimed]) -> list[Claimed]:
+    """Alternate between destinations, so that what is much for one is not prepared before the little of another."""
+    by_destination: dict[str, list[Claimed]] = {}
+    for one in claimed:
+        by_destination.setdefault(one.destination_id, []).append(one)
+    return [one for turn in zip_longest(*by_destination.values()) for one in turn if one is not None]
+
+
 class _Clock:
     """The database's time. Where that is this machine's own, and was set back, what waits is brought forward."""
 
@@ -204,7 +227,10 @@ class _Clock:
 class _Lane:
     """The threads of one destination."""
 
-    def __init__(self, name: str, threads: int, send: Callable[[Any, float], None], freed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, threads: int, send: Callable[[Any, float, bool], None], freed: Callable[[], None]
+    ) -> None:
+        """`send` is told how long a delivery waited here, and whether more waits behind it."""
         self._name = name
         self._most_threads = threads
         self._send = send
@@ -224,12 +250,13 @@ class _Lane:
         free = most - len(self._waiting) - self._under_way
         return free if free * 2 >= most or not self._waiting else 0
 
-    def put(self, prepared: Any) -> None:
+    def put(self, prepared: Sequence[Any]) -> None:
+        now = time.monotonic()
         with self._changed:
-            self._waiting.append((time.monotonic(), prepared))
-            if self._under_way + len(self._waiting) > len(self._threads) < self._most_threads:
+            self._waiting.extend((now, one) for one in prepared)
+            while self._under_way + len(self._waiting) > len(self._threads) < self._most_threads:
                 self._add_thread()
-            self._changed.notify()
+            self._changed.notify(len(prepared))
 
     def close(self) -> list[Claimed]:
         """Start nothing more, and return what had not been started."""
@@ -255,7 +282,7 @@ class _Lane:
             put_at, prepared = taken
             started_at = time.monotonic()
             try:
-                self._send(prepared, started_at - put_at)
+                self._send(prepared, started_at - put_at, bool(self._waiting))
             except Exception:
                 _log.exception("delivery %d was left to its lease", prepared.claimed.id)
             self._done(time.monotonic() - started_at)
@@ -285,6 +312,7 @@ class _Outcomes:
         self._database = database
         self._changed = threading.Condition()
         self._waiting: list[Settled] = []
+        self._is_urgent = False
         self._is_closed = False
         self._gives_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
@@ -292,10 +320,14 @@ class _Outcomes:
     def start(self) -> None:
         self._thread.start()
 
-    def add(self, settled: Settled) -> None:
+    def add(self, settled: Sequence[Settled], *, has_more: bool = False) -> None:
+        """Take outcomes; `has_more` says that others will come soon."""
         with self._changed:
-            self._waiting.append(settled)
-            self._changed.notify()
+            is_first = not self._waiting
+            self._waiting.extend(settled)
+            self._is_urgent |= not has_more or len(self._waiting) >= _GATHER
+            if self._is_urgent or is_first:
+                self._changed.notify()
 
     def stop(self, within_seconds: float) -> None:
         with self._changed:
@@ -312,7 +344,9 @@ class _Outcomes:
         with self._changed:
             while not self._waiting and not self._is_closed:
                 self._changed.wait()
+            self._changed.wait_for(lambda: self._is_urgent or self._is_closed, _GATHER_SECONDS)
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            self._is_urgent = bool(self._waiting)
             return batch
 
     def _write(self, batch: Sequence[Settled]) -> None:
