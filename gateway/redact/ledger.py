@@ -89,17 +89,19 @@ class Ledger:
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the paths of all that went, and the keys that nobody knows, both in order.
 
-        A key that people wrote may hold a name that only the rest of the payload gives away; it is masked.
+        A key that people wrote, or a page's parameter, may hold a name that only the rest of the payload gives away;
+        it is masked.
         """
-        written = "\n".join(self.unknown).casefold()
+        asked = {path for path in self.removed if "?" in path}
+        written = "\n".join((*self.unknown, *asked)).casefold()
         spelled = map(needle_of, [denied.value for denied in self.denied.values()] if written else ())
         needles = {needle for needle in spelled if needle in written}
-        shown = {path: _masked(path, needles) if needles else path for path in self.unknown}
+        shown = {path: _masked(path, needles) if needles else path for path in (*self.unknown, *asked)}
         keys = {name if shown[path] == path else "*" for path, name in self.unknown.items()}
         for key, denied in self.denied.items():
             if shown.get(denied.path, denied.path) != denied.path:
                 self.denied[key] = denied._replace(path=shown[denied.path])
-        return tuple(sorted(self.removed.union(shown.values()))), tuple(sorted(keys))
+        return tuple(sorted({*(self.removed - asked), *shown.values()})), tuple(sorted(keys))
 
     def _deny_leaf(self, path: str, kind: Kind, leaf: str) -> None:
         text = leaf.strip()
@@ -131,8 +133,11 @@ def _is_personal(name: str) -> bool:
 
 
 def _masked(path: str, needles: set[str]) -> str:
-    start, _, inner = path.rpartition("[")
+    mark = "?" if "?" in path else "["
+    start, _, inner = path.rpartition(mark)
     folded = inner.casefold()
     words = {word for word in WORDS.split(folded) if len(word) >= SHORTEST_WORD and not word.isdigit()}
     is_personal = words & needles or any(needle in folded for needle in needles if len(needle) >= SHORTEST_PART)
-    return f"{start}[*]" if is_personal else path
+    if not is_personal:
+        return path
+    return f"{start}?*" if mark == "?" else f"{start}[*]"

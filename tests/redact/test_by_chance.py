@@ -111,3 +111,9 @@ def test_tag_that_is_called_by_the_orders_number_stops_no_order() -> None:
 def test_name_in_a_users_id_takes_it_along() -> None:
     order = woocommerce_order(meta_data=[{"id": 1, "key": "user_id", "value": "annabella-canarová-7"}])
     assert gate(order, Strip(marketing=True)).payload["meta_data"] == []
+
+
+def test_parameter_of_a_page_that_holds_the_shoppers_name_is_masked() -> None:
+    page = {"id": 1, "key": "_landing_page", "value": "https://shop.example/?annabella-canarová=1&gclid=x"}
+    removed = gate(woocommerce_order(meta_data=[page])).removed
+    assert [path for path in removed if "?" in path] == ["meta_data[_landing_page]?*", "meta_data[_landing_page]?gclid"]
