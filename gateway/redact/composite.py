@@ -19,6 +19,8 @@ LONGEST_CHARS = 16384
 TOO_MUCH = Finding(Kind.APP, Need.BOTH, "")
 # The name is bounded: one without an end would be tried from each of its letters on.
 PAIR = re.compile(r"([A-Za-z_$][\w.\-\[\]$]{0,127}+)\s?[=:]\s?([^&;|\n]+)")
+PIECES = re.compile(r"[&;|\n]")
+NAMED = re.compile(r"\s?([A-Za-z_$][\w.\-\[\]$]{0,127}+)\s?[=:]([^&;|\n]*)")
 BASE64 = re.compile(r"[A-Za-z0-9+/_\-]{12,}={0,2}")
 BASE64_JSON = ("eyJ", "W3", "WyJ")
 LINKER_STARS = 3
@@ -89,6 +91,19 @@ def parts_of(text: str, *, shapes: bool) -> list[tuple[str, object]]:
     if "=" in stripped or ":" in stripped:
         parts += PAIR.findall(stripped)
     return parts
+
+
+def pairs_of(text: str) -> dict[str, object]:
+    """Return the pairs that a text is made of, as a JSON object, a query or a pipe list; empty when of more."""
+    stripped = text.strip()
+    if stripped[:1] == "{":
+        try:
+            value = orjson.loads(stripped)
+        except orjson.JSONDecodeError:
+            return {}
+        return value if isinstance(value, dict) else {}
+    found = [NAMED.fullmatch(piece) for piece in PIECES.split(stripped) if piece]
+    return {} if None in found else {match[1]: match[2] for match in found if match}
 
 
 def _in_text(text: str, *, shapes: bool, depth: int) -> list[Finding]:

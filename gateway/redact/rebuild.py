@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.redact.composite import PLAIN, parts_of
+from gateway.redact.composite import PLAIN, pairs_of
 from gateway.redact.identifiers import KeyVerdict, Use, is_stamp, judge_key
 from gateway.redact.ledger import Ledger, is_personal_name
 from gateway.redact.shapes import IDENTIFIERS, Field, Table
@@ -21,6 +21,7 @@ CARD_DIGITS = re.compile(r"\d{4}|[*•·]{2}")
 CONTAINERS = (dict, list)
 DISPLAYED = frozenset({"display_key", "display_value"})
 KEEP = Field.KEEP
+PAIRS = re.compile(r"[{|=:;&]")
 NAME_JOINTS = (" ", "-", "_", ".", "")  # the others in codes: `WELCOME-ANNA-NOVAK`
 SCALARS = (str, int, float, bool, type(None))
 
@@ -271,8 +272,7 @@ class Rebuild:
         """Judge a tracking app's bundle by what is in it, where that can be told apart."""
         if isinstance(item, dict) and self.ledger.gate.denies(verdict.need, verdict.kind):
             return self._judged_pairs(item, path, ".{}") or GONE
-        parts = parts_of(item, shapes=False) if isinstance(item, str) and item[:1] == "{" else []
-        if parts and _is_told_apart(parts[0][1]) and not self.ledger.holds_denied(item, shapes=True):
+        if isinstance(item, str) and _is_told_apart(item) and not self.ledger.holds_denied(item, shapes=True):
             return self._allowed(item, path)
         return self._by_need(verdict, item, path)
 
@@ -292,7 +292,10 @@ class Rebuild:
     def _composite(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if isinstance(item, dict):
             return self._judged_pairs(item, path, ".{}")
-        return self._kept(item, path, out, key, Role.ATTRIBUTION if "utm" in path else Role.TEXT)
+        is_campaign = "utm" in path
+        if isinstance(item, str) and not (_is_told_apart(item) or (is_campaign and not PAIRS.search(item))):
+            return self._misplaced(item, path)
+        return self._kept(item, path, out, key, Role.ATTRIBUTION if is_campaign else Role.TEXT)
 
     def _pruned(self, item: Any, path: str, *, is_known: bool) -> object:
         """Return a value without what is denied inside it; a text goes as a whole."""
@@ -333,14 +336,12 @@ class Rebuild:
         return GONE if item else item
 
 
-def _is_told_apart(bundle: object) -> bool:
-    """Whether the catalogue knows every key of an object, and none of its values needs to be taken apart."""
-    if not isinstance(bundle, dict):
-        return False
-    verdicts = map(judge_key, bundle)
-    return all(verdict and verdict.use not in (Use.URL, Use.COMPOSITE) for verdict in verdicts) and not any(
-        isinstance(value, CONTAINERS) for value in bundle.values()
-    )
+def _is_told_apart(text: str) -> bool:
+    """Whether the catalogue knows every key of JSON or of a list of pairs, and no value needs to be taken apart."""
+    pairs = pairs_of(text)
+    verdicts = map(judge_key, pairs)
+    is_flat = not any(isinstance(value, CONTAINERS) for value in pairs.values())
+    return bool(pairs) and is_flat and all(one and one.use not in (Use.URL, Use.COMPOSITE) for one in verdicts)
 
 
 def _is_plain(text: str) -> bool:

@@ -117,3 +117,24 @@ def test_parameter_of_a_page_that_holds_the_shoppers_name_is_masked() -> None:
     page = {"id": 1, "key": "_landing_page", "value": "https://shop.example/?annabella-canarová=1&gclid=x"}
     removed = gate(woocommerce_order(meta_data=[page])).removed
     assert [path for path in removed if "?" in path] == ["meta_data[_landing_page]?*", "meta_data[_landing_page]?gclid"]
+
+
+FREE = [
+    "Zoë Quist told me",
+    '{"gclid": "x", "note": "Zoë Quist"}',
+    "utm_source:x|note:Zoë Quist",
+    '{"utm_source": ["Zoë"]}',
+]
+
+
+@pytest.mark.parametrize("words", FREE)
+@pytest.mark.parametrize("key", ["attribution", "pys_enrich_data"])
+def test_free_text_under_a_known_key_is_free_text(key: str, words: str) -> None:
+    entries = [{"id": 1, "key": key, "value": words}]
+    assert gate(woocommerce_order(meta_data=entries), ANALYTICS_DENIED).payload["meta_data"] == []
+
+
+@pytest.mark.parametrize("words", ["google / cpc", "utm_source=google&utm_medium=cpc", '{"utm_source": "google"}'])
+def test_words_of_a_campaign_stay(words: str) -> None:
+    entries = [{"id": 1, "key": "utm", "value": words}]
+    assert gate(woocommerce_order(meta_data=entries)).payload["meta_data"] == entries
