@@ -196,4 +196,4 @@ def _rules(store: StoreSettings) -> StoreRules:
 
 
 def _message_id() -> str:
-    return f"msg_{secrets.token_urlsafe(18)}"
+    return f"msg_{secrets.token_hex(16)}"

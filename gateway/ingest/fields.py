@@ -25,6 +25,13 @@ def objects_of(value: object) -> list[dict[str, object]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def pairs_of(value: object, key: str) -> list[tuple[str, object]]:
+    """Return (name, value) of the objects of a JSON array that name themselves in `key` and hold a `value`."""
+    if not isinstance(value, list):
+        return []
+    return [(item[key], item.get("value")) for item in value if type(item) is dict and type(item.get(key)) is str]
+
+
 def id_of(value: object) -> str | None:
     """Return an id as text; `gid://shopify/Order/1` is `1`; 0, negatives and what is no id are None."""
     if type(value) is int:  # nearly all are

@@ -82,7 +82,12 @@ def check_signature(signature: str, body: bytes, keys: Iterable[bytes]) -> None:
 
 def digest_of(*parts: str | bytes) -> str:
     """Return the SHA-256 in hex of `parts`, one per line."""
-    return hashlib.sha256(b"\n".join(part if isinstance(part, bytes) else part.encode() for part in parts)).hexdigest()
+    first, *more = [part if isinstance(part, bytes) else part.encode() for part in parts]
+    digest = hashlib.sha256(first)
+    for part in more:
+        digest.update(b"\n")
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def dated(evidence: Evidence | None, *, not_after: datetime | None, else_at: datetime | None) -> Evidence | None:

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePath
 from types import TracebackType
 from typing import TextIO
@@ -130,8 +131,14 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _line(at: float, level: int, what: Mapping[str, object]) -> dict[str, object]:
-    told_at = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds = int(at)
+    told_at = f"{_second(seconds)}.{int((at - seconds) * 1000):03}Z"
     return {"at": told_at, "level": logging.getLevelName(level).lower(), **what}
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _record(

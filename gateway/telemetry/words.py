@@ -49,9 +49,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.:/*\[\]+-]{0,120}")
 
 def told(fields: Mapping[str, object]) -> dict[str, object]:
     """Return what may be told: known names with plain values; `refused` lists the names that are not known."""
-    allowed = {name: plain(value) for name, value in fields.items() if name in FIELDS and value is not None}
     if fields.keys() <= FIELDS:
-        return allowed
+        return {name: plain(value) for name, value in fields.items() if value is not None}
+    allowed = {name: plain(value) for name, value in fields.items() if name in FIELDS and value is not None}
     return allowed | {"refused": [plain(name) for name in sorted(fields.keys() - FIELDS)]}
 
 

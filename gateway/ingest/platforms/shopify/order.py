@@ -9,7 +9,7 @@ from gateway.ingest.fields import (
     ids_of,
     instant_of,
     object_of,
-    objects_of,
+    pairs_of,
     secret_of,
     text_of,
 )
@@ -77,8 +77,7 @@ def _evidence(payload: dict[str, object], origin: Origin, read_evidence: Evidenc
 
 
 def _entries(payload: dict[str, object]) -> list[tuple[str, object]]:
-    attributes = objects_of(payload.get("note_attributes"))
-    return [(name, entry.get("value")) for entry in attributes if isinstance(name := entry.get("name"), str)]
+    return pairs_of(payload.get("note_attributes"), "name")
 
 
 def _tags(value: object) -> tuple[str, ...]:

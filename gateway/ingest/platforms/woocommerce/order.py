@@ -10,7 +10,7 @@ from gateway.ingest.fields import (
     ids_of,
     instant_of,
     object_of,
-    objects_of,
+    pairs_of,
     secret_of,
     text_of,
 )
@@ -72,14 +72,13 @@ def read_order(payload: dict[str, object], read_evidence: EvidenceReader) -> Ord
 
 
 def _entries(payload: dict[str, object]) -> list[tuple[str, object]]:
-    metadata = objects_of(payload.get("meta_data"))
-    return [(key, entry.get("value")) for entry in metadata if isinstance(key := entry.get("key"), str)]
+    return pairs_of(payload.get("meta_data"), "key")
 
 
 def _relation(entries: list[tuple[str, object]]) -> tuple[Relation, tuple[str, ...]]:
     """Return how the order relates to subscriptions, and to which; a key may occur once per subscription."""
     related = [(key, found) for key, value in entries if key in _RELATIONS and (found := id_of(value))]
-    for name, relation in _RELATIONS.items():
+    for name, relation in _RELATIONS.items() if related else ():
         ids = dict.fromkeys(found for key, found in related if key == name)
         if ids:
             return relation, tuple(ids)
