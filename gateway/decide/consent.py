@@ -291,6 +291,8 @@ def _aged(known: Effective, max_age_days: int, now: datetime) -> Effective:
 
 
 def _lowered(known: Effective, lowerings: Sequence[Lowering]) -> Effective:
+    if not lowerings:
+        return known
     counting = {lowering.category: lowering for lowering in sorted(lowerings, key=lambda one: one.at, reverse=True)}
     answers: Mapping[Category, Choice] = {
         **known.answers,

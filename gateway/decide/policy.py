@@ -40,12 +40,14 @@ def decide(policy: Policy, known: Effective, case: Case, now: datetime) -> Decis
     rule = UnknownRule.DENY if case.is_event else _unknown_rule(policy, case.origin)
     applied = {category: _applies(known.answer(category), rule) for category in GATING}
     decision = _gated(policy, known, case, applied)
-    return replace(
-        decision,
+    return Decision(
+        action=decision.action,
+        reason=decision.reason,
+        reasons=(decision.reason.value, *(r for r in decision.reasons if r != decision.reason.value), *known.notes),
+        strip=decision.strip,
         applied=applied,
         consent=None if decision.action is Action.SUPPRESS else consent_object(known, applied, policy, rule),
         policy_version=policy.version,
-        reasons=(decision.reason.value, *(r for r in decision.reasons if r != decision.reason.value), *known.notes),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.deliver.attempt import attempt
 from gateway.deliver.retry import next_attempt
 from gateway.flow.deciding import Deciding
-from gateway.flow.outbound import Outbound, build_outbound
+from gateway.flow.outbound import Outbound, build_outbound, pass_on
 from gateway.flow.parts import Parts, StoreRules, Target
 from gateway.ingest.body import read_body
 from gateway.model.decision import Action, Decision, Reason
@@ -125,16 +125,19 @@ class Dispatch:
             return Prepared(
                 claimed=claimed, target=one.target, decision=one.decision, body=raw, detail=_detail(one.decision)
             )
-        body_id = claimed.body_id or 0
-        payload = payloads.get(body_id) or read_body(raw)
-        payloads[body_id] = payload
-        store = self._parts.stores[claimed.store_id]
-        outbound = build_outbound(one.decision, payload, _shape(store, claimed), store.rules)
+        outbound = pass_on(one.decision, raw) or self._rebuilt(one, raw, payloads)
         detail = _detail(one.decision, outbound)
         if outbound.leaks:
             self._telling.leaked(claimed, outbound.leaks)
             return self._ended(one, DeliveryState.LEAK, reason="leak", detail=detail)
         return Prepared(claimed=claimed, target=one.target, decision=one.decision, body=outbound.body, detail=detail)
+
+    def _rebuilt(self, one: _Decided, raw: bytes, payloads: dict[int, dict[str, object]]) -> Outbound:
+        body_id = one.claimed.body_id or 0
+        payload = payloads.get(body_id) or read_body(raw)
+        payloads[body_id] = payload
+        store = self._parts.stores[one.claimed.store_id]
+        return build_outbound(one.decision, payload, _shape(store, one.claimed), store.rules)
 
     def _suppressed(self, one: _Decided) -> Settled:
         is_event = one.claimed.kind == DeliveryKind.EVENT

@@ -8,6 +8,7 @@ from gateway.model.decision import Action, Decision
 from gateway.redact.apply import Rules, Shape, redact
 from gateway.redact.cut import replace_item_texts, without_own_entry, without_secrets
 from gateway.redact.proof import prove
+from gateway.redact.splice import with_consent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,14 @@ class Outbound:
     removed: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
+
+
+def pass_on(decision: Decision, body: bytes) -> Outbound | None:
+    """Give a body that leaves as it is its consent, unread; None where it must be built."""
+    if decision.strip.is_any or decision.strip.secrets or decision.consent is None:
+        return None
+    passed = with_consent(body, write_body(decision.consent))
+    return None if passed is None else Outbound(body=passed)
 
 
 def build_outbound(decision: Decision, payload: Mapping[str, object], shape: Shape, rules: Rules) -> Outbound:

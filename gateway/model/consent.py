@@ -81,7 +81,13 @@ class Choices:
     @classmethod
     def of_json(cls, value: dict[str, object]) -> "Choices":
         """Read what `as_json` wrote."""
-        return cls(**{f.name: Choice.of_json(value.get(f.name)) for f in fields(cls)})
+        return cls(
+            functional=Choice.of_json(value.get("functional")),
+            preferences=Choice.of_json(value.get("preferences")),
+            analytics=Choice.of_json(value.get("analytics")),
+            marketing=Choice.of_json(value.get("marketing")),
+            sale_of_data=Choice.of_json(value.get("sale_of_data")),
+        )
 
 
 def _combined(one: Choice, other: Choice) -> Choice:

@@ -9,6 +9,7 @@ import hmac
 import re
 from datetime import datetime
 from difflib import get_close_matches
+from functools import lru_cache
 
 from gateway.deliver.destination import (
     DestinationKind,
@@ -71,10 +72,16 @@ class Webhook(DestinationKind):
         ]
         if destination.secret:
             headers.append(("webhook-signature", sign(destination.secret, webhook_id, timestamp, parcel.body)))
-        configured = own_headers(destination, PROTECTED_HEADERS)
-        if not any(name.lower() == "user-agent" for name, _ in configured):
-            headers.append(("User-Agent", USER_AGENT))
-        return OutboundRequest(method="POST", url=destination.url, headers=(*headers, *configured), body=parcel.body)
+        headers += _own_headers(destination)
+        return OutboundRequest(method="POST", url=destination.url, headers=tuple(headers), body=parcel.body)
+
+
+@lru_cache(maxsize=256)
+def _own_headers(destination: Destination) -> tuple[tuple[str, str], ...]:
+    """What the destination's settings add to every request, and who sends it."""
+    configured = own_headers(destination, PROTECTED_HEADERS)
+    has_agent = any(name.lower() == "user-agent" for name, _ in configured)
+    return configured if has_agent else (("User-Agent", USER_AGENT), *configured)
 
 
 def sign(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
@@ -99,6 +106,7 @@ def _secret_mistakes(secret: str) -> tuple[str, ...]:
     return () if key else (f"secret: nothing follows {KEY_PREFIX}",)
 
 
+@lru_cache(maxsize=256)
 def _key(secret: str) -> bytes:
     return base64.b64decode(secret.removeprefix(KEY_PREFIX), validate=True)
 
