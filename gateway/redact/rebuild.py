@@ -8,6 +8,7 @@ from gateway.redact.composite import PLAIN, pairs_of
 from gateway.redact.identifiers import KeyVerdict, Use, is_stamp, judge_key
 from gateway.redact.ledger import Ledger, is_personal_name
 from gateway.redact.shapes import IDENTIFIERS, Field, Table
+from gateway.redact.spellings import full_names
 from gateway.redact.texts import GONE, Role, Texts
 from gateway.redact.urls import cleaned
 from gateway.redact.verdict import Kind, Need
@@ -22,7 +23,6 @@ CONTAINERS = (dict, list)
 DISPLAYED = frozenset({"display_key", "display_value"})
 KEEP = Field.KEEP
 PAIRS = re.compile(r"[{|=:;&]")
-NAME_JOINTS = (" ", "-", "_", ".", "")  # the others in codes: `WELCOME-ANNA-NOVAK`
 SCALARS = (str, int, float, bool, type(None))
 
 
@@ -155,8 +155,7 @@ class Rebuild:
     def _deny_full_name(self, source: Mapping[str, Any], path: str) -> None:
         first, last = source.get("first_name"), source.get("last_name")
         if isinstance(first, str) and isinstance(last, str) and first.strip() and last.strip():
-            spelled = [between.join((first.strip(), last.strip())) for between in NAME_JOINTS]
-            self.ledger.deny(f"{path}first_name", Kind.NAME, [*spelled, f"{last.strip()} {first.strip()}"])
+            self.ledger.deny(f"{path}first_name", Kind.NAME, full_names(first.strip(), last.strip()))
 
     def _hashed(self, item: Any, path: str, _out: dict[str, object], _key: str) -> object:
         if not self.ledger.gate.denies(Need.MARKETING, Kind.HASH):

@@ -38,6 +38,10 @@ PHONE_GAP = f"[{re.escape(GAPS)}]{{0,{MOST_GAPS}}}"
 BEFORE_PHONE = re.compile(rf"(?:^|[^\d.]|\D\.)(?:00)?\d{{0,3}}{PHONE_GAP}0?{PHONE_GAP}$")
 NOT_DIGIT = re.compile(r"\D+")
 BLANK = re.compile(r"\s+")
+NAME_JOINTS = (" ", "-", "_", ".", "")
+UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "o", "ł": "l"}
+)
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 SOFT_HYPHEN, FIRST_MARK = "\u00ad", "\u0300"
 ASCII = bytes(range(128))
@@ -167,6 +171,24 @@ def needle_of(value: str) -> str:
     """Return the form in which a value is looked for."""
     trimmed = value.strip()
     return folded(unquote(trimmed) if "%" in trimmed else trimmed)
+
+
+def full_names(first: str, last: str) -> list[str]:
+    """Return a person's name as people and codes write it: `Jan Novák`, `NOVAK-JAN`, `jannovak`."""
+    spelled = dict.fromkeys((*_plain_spellings(first, last), (first, last)))
+    pairs = [pair for names in spelled for pair in (names, names[::-1])]
+    return [*(between.join(pair) for pair in pairs for between in NAME_JOINTS), f"{last}, {first}"]
+
+
+def _plain_spellings(first: str, last: str) -> Iterator[tuple[str, str]]:
+    """The name without accents, in the ways in which shops make codes and addresses of it."""
+    if not (first + last).isascii():
+        for table in (UMLAUTS, {}):
+            yield _without_accents(first.translate(table)), _without_accents(last.translate(table))
+
+
+def _without_accents(text: str) -> str:
+    return "".join(char for char in normalize("NFKD", text) if category(char) != "Mn")
 
 
 def folded(text: str) -> str:

@@ -138,3 +138,10 @@ def test_free_text_under_a_known_key_is_free_text(key: str, words: str) -> None:
 def test_words_of_a_campaign_stay(words: str) -> None:
     entries = [{"id": 1, "key": "utm", "value": words}]
     assert gate(woocommerce_order(meta_data=entries)).payload["meta_data"] == entries
+
+
+@pytest.mark.parametrize("code", ["WELCOME-JIRI-MUELLER", "muller.jiri10", "jirimuller-5", "Müller, Jiří"])
+def test_name_is_found_in_a_code_without_its_accents(code: str) -> None:
+    order = woocommerce_order(coupon_lines=[{"id": 1, "code": code, "discount": "1.00"}])
+    order["billing"] |= {"first_name": "Jiří", "last_name": "Müller"}
+    assert gate(order).payload["coupon_lines"] == [{"id": 1, "discount": "1.00"}]
