@@ -1,4 +1,4 @@
-"""What to do about a database that does not take what it is given."""
+"""What to do about a database that does not take what it is given, and about a store that does not answer."""
 
 from typing import Final
 
@@ -23,3 +23,20 @@ def told(error: GatewayError) -> str:
     text = str(error)
     advice = _ADVICE.get(text) if isinstance(error, NotRecorded) else None
     return f"{text}; {advice}" if advice else text
+
+
+_REFUSED: Final = "the store refuses the credentials of [stores.api]"
+_STORE_ADVICE: Final = {
+    "http_401": _REFUSED,
+    "http_403": _REFUSED,
+    "http_404": "there is no such API; look at the address in [stores.api]",
+    "unreadable": "it answered with something other than JSON; look at the address in [stores.api]",
+    "https_needed": "credentials go by https alone; look at the address in [stores.api]",
+    "private_address": "its address is private, and worker.allow_private_destinations is false",
+    "not_recorded": "the gateway's own database did not take what was found; ask again",
+}
+
+
+def about_store(word: str) -> str:
+    """Return what to do about a store whose API failed with a word."""
+    return _STORE_ADVICE.get(word, "ask again")

@@ -8,6 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from gateway.bootstrap import build, make_key, open_stored_keyring
+from gateway.cli.advice import about_store
 from gateway.cli.manage import check_store, with_database
 from gateway.cli.operate import instant
 from gateway.errors import StartRefused
@@ -88,7 +89,8 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     finally:
         gateway.close()
     if report.failure:
-        raise StartRefused(f"{arguments.store} could not be read to the end ({report.failure}); ask again")
+        advice = about_store(report.failure)
+        raise StartRefused(f"{arguments.store} could not be read to the end ({report.failure}); {advice}")
     verb = "would be" if report.is_dry else "were"
     count = len(report.found) if report.is_dry else report.taken
     print(f"{report.seen} changes had come by webhook, {len(report.found)} had not; {count} {verb} taken in")

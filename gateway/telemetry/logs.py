@@ -41,6 +41,7 @@ _CAUSES_TOLD = 5
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 _log = logging.getLogger(LOGGER_NAME)
+_log.addHandler(logging.NullHandler())  # a command of an operator says what went wrong itself
 _root = logging.getLogger()
 
 

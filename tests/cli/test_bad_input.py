@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.places import Place, free_port
+from tests.store_apis import WooApi
 
 STORE = '[[stores]]\nid = "acme"\nplatform = "woocommerce"\nsecrets = ["s"]\n'
 PRIVATE = "[worker]\nallow_private_destinations = true\ntimeout_seconds = 2\n"
@@ -273,3 +274,25 @@ def test_names_that_mean_nothing_are_told(place: Place, arguments: tuple[str, ..
     done = place.run(*arguments)
 
     assert (done.code, done.err) == (1, f"gateway: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"key": "ck_wrong"}, "http_401); the store refuses the credentials of [stores.api]"),
+        ({"path": "/shop"}, "http_404); there is no such API; look at the address in [stores.api]"),
+        (
+            {"scheme": "http", "host": "192.0.2.1"},
+            "https_needed); credentials go by https alone; look at the address in [stores.api]",
+        ),
+    ],
+)
+def test_store_that_cannot_be_read_is_told_in_one_line(place: Place, changes: dict[str, str], told: str) -> None:
+    with WooApi() as woo:
+        given = {"scheme": "http", "host": woo.address, "path": "", "key": woo.key} | changes
+        url = "{scheme}://{host}{path}".format_map(given)
+        api = f'[stores.api]\nurl = "{url}"\nkey = "{given["key"]}"\nsecret = "{woo.secret}"\n'
+        place.write(f"{PRIVATE}{STORE}{api}")
+        place.run("migrate")
+        done = place.run_alone("reconcile", "--store", "acme", "--since", "2026-01-01T00:00:00Z")
+    assert (done.code, done.err) == (1, f"gateway: acme could not be read to the end ({told}\n")
