@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.errors import RequestInvalid
+from gateway.flow.holding import FETCH_WAIT
 from gateway.flow.parts import Parts
 from gateway.ingest.body import read_body, write_body
+from gateway.model.decision import Mode, Policy, RenewalRule
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.instant import as_text
 from gateway.model.order import TopicGroup
@@ -153,6 +155,8 @@ class Renewals:
             "sealed": self._parts.keyring.seal(self._body(due), purpose="body"),
         }
         [body_id] = add_bodies(connection, [body])
+        policy = self._parts.policies.newest(store_id)
+        hold_until = now + FETCH_WAIT if not person.get("has_order") and self._may_fetch(store_id, policy) else None
         return [
             NewDelivery(
                 store_id=store_id,
@@ -167,11 +171,18 @@ class Renewals:
                 customer_id=person.get("customer_id"),
                 event_id=due.event_id,
                 body_id=body_id,
-                state=DeliveryState.DUE,
-                policy_version=self._parts.policies.newest(store_id).version,
+                state=DeliveryState.HELD if hold_until else DeliveryState.DUE,
+                hold_until=hold_until,
+                policy_version=policy.version,
             )
             for destination_id in takers
         ]
+
+    def _may_fetch(self, store_id: str, policy: Policy) -> bool:
+        """Whether an origin order that was never seen can be looked up in its store, and would count."""
+        store = self._parts.settings.store(store_id)
+        follows = policy.mode is not Mode.OFF and policy.renewals is not RenewalRule.UNKNOWN
+        return follows and store is not None and store.api.is_configured
 
     def _body(self, due: "_Due") -> bytes:
         row = due.row

@@ -24,6 +24,7 @@ from gateway.storage.subscriptions import overdue_subscriptions, subscription_ro
 
 _LEASE: Final = timedelta(minutes=2)
 _AT_ONCE: Final = timedelta(0)
+_AFTER_FAILURE: Final = timedelta(seconds=5)
 _BATCH: Final = 20
 _ORDERS_BACK: Final = 50  # of a customer whose first order is looked for
 _EARLY: Final = timedelta(days=1)  # a renewal may be made before its payment is due
@@ -56,18 +57,20 @@ class Watcher:
         missing = self._database.read(lambda connection: waiting_parents(connection, store.id, span, limit=_BATCH))
         if not (waiting or missing) or not self._reconciler.takes_turn(store.id, "parents", _LEASE):
             return 0
+        next_in = _AFTER_FAILURE
         try:
             api = self._reconciler.api_of(store)
             for row in waiting:
                 self._fetch_behind(store, api, row)
             for order_id in missing:
                 self._fetch_order(store, api, order_id)
-            return sum(self._release(store.id, one) for one in [*(row["order_id"] for row in waiting), *missing])
+            next_in = _AT_ONCE
         except StoreFailed as error:
             self._parts.telling.store_failed(store.id, error.word)
             return 0
         finally:
-            self._reconciler.end_turn(store.id, "parents", _AT_ONCE)
+            self._reconciler.end_turn(store.id, "parents", next_in)
+        return sum(self._release(store.id, one) for one in [*(row["order_id"] for row in waiting), *missing])
 
     def _fetch_behind(self, store: StoreSettings, api: StoreApi, renewal: Row) -> None:
         for subscription_id in renewal["subscription_ids"]:

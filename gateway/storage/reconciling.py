@@ -108,13 +108,17 @@ def waiting_renewals(connection: Connection, store_id: str, span: Span, *, limit
 
 
 def waiting_parents(connection: Connection, store_id: str, span: Span, *, limit: int) -> list[str]:
-    """Return the ids of orders for which the webhook of a subscription is held, but for those that await an answer."""
+    """Return the ids of orders for which a subscription's webhook or a scheduled renewal is held.
+
+    Those that await an answer are left out.
+    """
     is_open = exists().where(
         orders.c.store_id == deliveries.c.store_id,
         orders.c.order_id == deliveries.c.order_id,
         orders.c.frozen_at > span.now,
     )
-    held = _held_orders(store_id, span).where(deliveries.c.topic_group == TopicGroup.SUBSCRIPTIONS, ~is_open)
+    is_follower = or_(deliveries.c.topic_group == TopicGroup.SUBSCRIPTIONS, deliveries.c.kind == DeliveryKind.RENEWAL)
+    held = _held_orders(store_id, span).where(is_follower, ~is_open)
     return [str(order_id) for order_id in connection.execute(held.limit(limit)).scalars()]
 
 
@@ -128,7 +132,7 @@ def _held_orders(store_id: str, span: Span) -> Select[tuple[str | None]]:
             deliveries.c.claimable_at > span.now,
             deliveries.c.claimable_at <= span.until,
             deliveries.c.state == DeliveryState.HELD,
-            deliveries.c.kind == DeliveryKind.ORDER,
+            deliveries.c.kind.in_((DeliveryKind.ORDER, DeliveryKind.RENEWAL)),
             deliveries.c.store_id == store_id,
             deliveries.c.order_id.is_not(None),
         )

@@ -124,8 +124,8 @@ def occurrences_of(connection: Connection, store_id: str, renewal_id: str) -> li
 
 
 def customers_of_orders(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Row]:
-    """Return customer and session of orders by (store id, order id)."""
-    columns = (orders.c.store_id, orders.c.order_id, orders.c.customer_id, orders.c.session_hash)
+    """Return customer and session of orders by (store id, order id), and whether the order itself was seen."""
+    columns = (orders.c.store_id, orders.c.order_id, orders.c.customer_id, orders.c.session_hash, orders.c.has_order)
     found: dict[tuple[str, str], Row] = {}
     for store_id, order_id in keys:
         statement = select(*columns).where(orders.c.store_id == store_id, orders.c.order_id == order_id)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.bootstrap import build
+from gateway.model.renewal import Renewal
 from gateway.settings import ApiSettings, WebSettings
 from tests.fakes import NOON, FixedClock, RecordingSender
 from tests.shops import ALL, NONE, Shop, an_entry, settings_for
@@ -86,6 +87,44 @@ def test_store_that_does_not_answer_does_not_stop_a_renewal_for_good(open_: Open
     shop.dispatch()
     assert shop.sender.requests == []
     shop.clock.pass_by(seconds=61)
+    shop.dispatch()
+    assert [sent["consent"]["status"] for sent in shop.sender.payloads] == ["unknown"]
+
+
+def test_store_that_refuses_is_not_asked_every_second(open_: Open, woo: WooApi) -> None:
+    shop = open_(key="ck_wrong")
+    shop.post(a_renewal(42, 39, NOON))
+    for _ in range(4):
+        assert shop.gateway.fetch_parents() == 0
+        shop.clock.pass_by(seconds=1)
+    assert len(woo.asked) == 1
+    shop.clock.pass_by(seconds=2)
+    shop.gateway.fetch_parents()
+    assert len(woo.asked) == 2
+
+
+@pytest.mark.parametrize(("categories", "is_sent"), [(ALL, True), (NONE, False)])
+def test_origin_of_a_scheduled_renewal_is_fetched_while_it_waits(
+    open_: Open, woo: WooApi, categories: dict[str, bool], *, is_sent: bool
+) -> None:
+    shop = open_()
+    woo.put(an_order_at(38, NOON, an_entry(dict(categories)), customer_id=5))
+    shop.clock.at = LATER
+    renewal = Renewal(renewal_id="sub-1", origin_order_id="38", event="subscription_renewed", due_at=LATER)
+    shop.gateway.renewals.schedule("acme", renewal)
+    shop.dispatch()
+    assert shop.sender.requests == []
+
+    assert shop.gateway.fetch_parents() == 1
+    shop.dispatch()
+    assert [sent["consent"]["captured_at"] for sent in shop.sender.payloads] == ["2026-11-22T11:59:00Z"] * is_sent
+
+
+def test_scheduled_renewal_of_an_order_that_nobody_knows_follows_the_rule(open_: Open) -> None:
+    shop = open_()
+    renewal = Renewal(renewal_id="sub-1", origin_order_id="38", event="subscription_renewed", due_at=NOON)
+    shop.gateway.renewals.schedule("acme", renewal)
+    shop.gateway.fetch_parents()
     shop.dispatch()
     assert [sent["consent"]["status"] for sent in shop.sender.payloads] == ["unknown"]
 
@@ -194,6 +233,15 @@ def test_renewals_are_found_by_the_ids_that_a_subscription_keeps(open_: Open, wo
     woo.subscriptions["39"] = a_subscription(39, 38, NOON, meta_data=kept)
     shop.clock.at = DUE + timedelta(hours=2)
     assert shop.gateway.watch_renewals() == 1
+
+
+def test_renewals_are_found_by_their_customer_where_the_store_has_no_list_of_them(open_: Open, woo: WooApi) -> None:
+    shop = open_()
+    subscribe(shop)
+    woo.put(a_renewal(42, 39, DUE), a_renewal(43, 49, DUE, customer_id=6))
+    shop.clock.at = DUE + timedelta(hours=2)
+    assert shop.gateway.watch_renewals() == 1
+    assert shop.gateway.order_as_json("acme", "43") is None
 
 
 # --- webhooks that were switched off ------------------------------------------------------------------------------

@@ -46,13 +46,18 @@ class WooCommerceApi:
         return self._one(f"/subscriptions/{subscription_id}")
 
     def orders_of_subscription(self, subscription: Mapping[str, Any]) -> list[Payload]:
-        """Return the orders of a subscription: by its own list, and by the ids that it keeps of its renewals."""
-        subscription_id = subscription["subscription_id"]
+        """Return the orders of a subscription: by its own list, and by the ids that it keeps of its renewals.
+
+        A store without such a list shows the orders of the subscription's customer.
+        """
+        subscription_id, customer_id = subscription["subscription_id"], subscription["customer_id"]
         answer = self._get(f"/subscriptions/{subscription_id}/orders", {"per_page": "100"})
         found = {id_of(one.get("id")): one for one in objects_of(answer.payload.get("items"))} if answer else {}
         for order_id in _renewal_ids(self.subscription(subscription_id) or {}):
             if order_id not in found and (payload := self.order(order_id)):
                 found[order_id] = payload
+        if answer is None and not found and customer_id:
+            return self.orders_of_customer(customer_id)
         return list(found.values())
 
     def orders_of_customer(self, customer_id: str) -> list[Payload]:
