@@ -241,7 +241,7 @@ def test_bug_on_the_way_in_is_told_without_what_it_handled(begin: Begin, log: io
     ordeal = begin(Platform.WOOCOMMERCE, RecordingSender(), break_down)
     body = json.dumps(planted(Platform.WOOCOMMERCE, "012", None)).encode()
 
-    assert ordeal.post(body, "order.created") == 500
+    assert ordeal.post(body, "order.created") == 503
     assert "ValueError" in log.getvalue()
     ordeal.told.add(log.getvalue())
     assert ordeal.finish() == []
