@@ -353,7 +353,7 @@ def _enqueue(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) 
         for item, body_id in zip(taken, ids, strict=True)
         for target in item.targets
     ]
-    queue.enqueue(connection, new, now=taken[0].received_at)
+    queue.enqueue(connection, new, now=taken[0].received_at, are_streams_locked=True)
 
 
 def _new_delivery(item: Intake, target: Target, body_id: int, batch: _Batch) -> NewDelivery:

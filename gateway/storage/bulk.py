@@ -1,122 +1,209 @@
 """Many rows in one statement that was compiled before: what SQLAlchemy does for each execution costs more than SQLite.
 
-Values go through the same conversions as always; only the way there is shorter.
+Values go through the same conversions as always; only the way there is shorter. On PostgreSQL rows go as one JSON
+parameter, so that a statement stays the same whatever their number.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
+from re import compile as pattern
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, Select
+import orjson
+from sqlalchemy import JSON, Column, Connection, Delete, Insert, LargeBinary, Select, Table, Update
 from sqlalchemy.engine import Dialect
 
+from gateway.storage.driver import change, change_each, fetch
+
 Row = dict[str, Any]
-_VALUES: Final = re.compile(r"(.* VALUES )(\([?, ]+\))(.*)", re.DOTALL)
+Convert = Callable[[Any], Any]
+
+_TAIL: Final = pattern(r" (?:ON CONFLICT|RETURNING) [\s\S]*")
 
 
 def execute_rows(connection: Connection, statement: Insert, rows: Sequence[Row]) -> None:
     """Run an INSERT for every row; all rows name the same columns, and the statement is one that stays."""
-    if rows:
-        plan = _plan(statement, tuple(rows[0]), connection.dialect)
-        connection.exec_driver_sql(plan.text, [plan.parameters(row) for row in rows])
+    if not rows:
+        return
+    plan = _insert_plan(statement, tuple(rows[0]), connection.dialect)
+    if connection.dialect.name == "sqlite":
+        change_each(connection, plan.text, [plan.values(row) for row in rows])
+    else:
+        change(connection, plan.json_text, plan.as_json(rows))
 
 
-def insert_returning(connection: Connection, statement: Insert, rows: Sequence[Row]) -> Sequence[Any]:
+def insert_returning(connection: Connection, statement: Insert, rows: Sequence[Row]) -> list[Any]:
     """Run an INSERT with RETURNING for all rows at once and return what came back, in no certain order."""
     if not rows:
         return []
+    plan = _insert_plan(statement, tuple(rows[0]), connection.dialect)
     if connection.dialect.name != "sqlite":
-        return connection.execute(statement, list(rows)).all()
-    plan = _plan(statement, tuple(rows[0]), connection.dialect)
-    values = [value for row in rows for value in plan.parameters(row)]
-    return connection.exec_driver_sql(plan.text_for(len(rows)), tuple(values)).all()
+        return fetch(connection, plan.json_text, plan.as_json(rows))
+    values = [value for row in rows for value in plan.values(row)]
+    return fetch(connection, plan.text_for(len(rows)), tuple(values))
+
+
+def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
+    """Give each row that is named by `key` the values beside it; all rows name the same columns."""
+    if not rows:
+        return
+    plan = _update_plan(table, key, tuple(rows[0]), connection.dialect)
+    if connection.dialect.name == "sqlite":
+        change_each(connection, plan.text, [plan.values(row) for row in rows])
+    else:
+        change(connection, plan.json_text, plan.as_json(rows))
 
 
 def select_rows(connection: Connection, statement: Select[Any], parameters: Row) -> list[Row]:
     """Run a SELECT whose text never changes and return its rows."""
     plan = _select_plan(statement, connection.dialect)
-    found = connection.exec_driver_sql(plan.text, plan.parameters(parameters)).all()
-    return [plan.row(values) for values in found]
+    return plan.rows(fetch(connection, plan.text, plan.parameters(parameters)))
 
 
-class _SelectPlan:
-    """A compiled SELECT, how its parameters are given, and how a row is read."""
+def execute_plan(connection: Connection, statement: Update | Delete, parameters: Row) -> int:
+    """Run an UPDATE or DELETE whose text never changes; return how many rows it touched."""
+    plan = _select_plan(statement, connection.dialect)
+    return change(connection, plan.text, plan.parameters(parameters))
 
-    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+
+class _Plan:
+    """A compiled statement whose text stays, how its parameters are given, and how its rows are read."""
+
+    def __init__(self, statement: Select[Any] | Update | Delete, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.text = str(compiled)
-        kinds = {name: _conversion(bind.type, dialect) for bind, name in compiled.bind_names.items()}
+        kinds = {name: _binder(bind.type, dialect) for bind, name in compiled.bind_names.items()}
         self._fixed = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
-        self._names = list(compiled.positiontup) if compiled.positional else list(kinds)
-        self._kinds = kinds
+        self._given = [(name, kinds[name]) for name in (compiled.positiontup if compiled.positional else kinds)]
         self._is_positional = compiled.positional
-        self._columns = [
-            (column.name, column.type.dialect_impl(dialect).result_processor(dialect, None))
-            for column in statement.selected_columns
-        ]
+        columns = list(statement.selected_columns) if isinstance(statement, Select) else []
+        self._names = [column.name for column in columns]
+        readers = [(column.name, _reader(column.type, dialect)) for column in columns]
+        self._read = [(name, convert) for name, convert in readers if convert is not None]
 
     def parameters(self, given: Row) -> Any:
         """Return parameters as the driver takes them."""
         values = {**self._fixed, **given}
-        converted = {name: _converted(self._kinds[name], values[name]) for name in self._names}
-        return tuple(converted[name] for name in self._names) if self._is_positional else converted
-
-    def row(self, values: Any) -> Row:
-        """Return one row by the names of its columns."""
-        return {
-            name: value if convert is None else convert(value)
-            for (name, convert), value in zip(self._columns, values, strict=True)
-        }
-
-
-class _Plan:
-    """A compiled INSERT, and how a row becomes its parameters."""
-
-    def __init__(self, statement: Insert, columns: tuple[str, ...], dialect: Dialect) -> None:
-        compiled: Any = statement.compile(dialect=dialect, column_keys=list(columns))
-        self.text = str(compiled)
-        found = _VALUES.fullmatch(self.text)
-        self._parts = found.groups() if found else (self.text, "", "")
-        table = statement.table
-        defaults = {column.name: column.default for column in compiled.insert_prefetch}
-        self._given = [(name, _conversion(table.c[name].type, dialect)) for name in compiled.bind_names.values()]
-        self._defaults = {name: _default(default) for name, default in defaults.items()}
-        self._is_positional = compiled.positional
         if self._is_positional:
-            kinds = dict(self._given)
-            self._given = [(name, kinds[name]) for name in compiled.positiontup]
+            return tuple([values[name] if convert is None else convert(values[name]) for name, convert in self._given])
+        return {name: values[name] if convert is None else convert(values[name]) for name, convert in self._given}
+
+    def rows(self, found: Sequence[Any]) -> list[Row]:
+        """Return rows by the names of their columns."""
+        rows = [dict(zip(self._names, values, strict=True)) for values in found]
+        for row in rows:
+            for name, convert in self._read:
+                row[name] = convert(row[name])
+        return rows
+
+
+class _RowsPlan:
+    """A statement for many rows with the same columns, and how these become its parameters."""
+
+    def __init__(self, columns: Sequence[Column[Any]], defaults: Row, dialect: Dialect) -> None:
+        self._defaults = {name: _default(default) for name, default in defaults.items()}
+        self._pick = itemgetter(*(column.name for column in columns))
+        binders = [_binder(column.type, dialect) for column in columns]
+        self._convert = [(at, convert) for at, convert in enumerate(binders) if convert is not None]
+        self._is_single = len(columns) == 1
+        self._sealed = [column.name for column in columns if isinstance(column.type, LargeBinary)]
+        in_json = [column for column in columns if column.name not in self._sealed]
+        kinds = [(column.name, column.type) for column in in_json]
+        self._in_json = [(name, None if isinstance(kind, JSON) else _binder(kind, dialect)) for name, kind in kinds]
+        self.source = _source(in_json, self._sealed, dialect) if dialect.name != "sqlite" else ""
+
+    def values(self, row: Row) -> tuple[Any, ...]:
+        """Return one row as a driver takes it that counts its parameters."""
+        full = {**{name: make() for name, make in self._defaults.items()}, **row} if self._defaults else row
+        values = [self._pick(full)] if self._is_single else list(self._pick(full))
+        for at, convert in self._convert:
+            values[at] = convert(values[at])
+        return tuple(values)
+
+    def as_json(self, rows: Sequence[Row]) -> Row:
+        """Return all rows as one parameter, with what is no text beside it."""
+        if self._defaults:
+            rows = [{**{name: make() for name, make in self._defaults.items()}, **row} for row in rows]
+        told = [
+            {name: row[name] if convert is None else convert(row[name]) for name, convert in self._in_json}
+            for row in rows
+        ]
+        given: Row = {"rows": orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS).decode()}
+        return given | {name: [row[name] for row in rows] for name in self._sealed}
+
+
+class _InsertPlan(_RowsPlan):
+    def __init__(self, statement: Insert, names: tuple[str, ...], dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect, column_keys=list(names))
+        self.text = str(compiled)
+        table = statement.table
+        given = compiled.positiontup if compiled.positional else compiled.bind_names.values()
+        columns = [table.c[name] for name in given]
+        super().__init__(columns, {column.name: column.default for column in compiled.insert_prefetch}, dialect)
+        head, _, rest = self.text.partition(" VALUES ")
+        tail = _TAIL.search(rest)
+        self._head, self._tail = head, tail[0] if tail else ""
+        self._one = f"({', '.join('?' * len(columns))})"
+        picked = f"SELECT {_picked(columns, dialect)} FROM {self.source} ORDER BY given.at_"  # noqa: S608 - own names
+        self.json_text = f"{head} {picked}{self._tail}"
 
     def text_for(self, count: int) -> str:
         """Return the statement with the values of so many rows."""
-        before, values, after = self._parts
-        return f"{before}{', '.join([values] * count)}{after}"
+        return f"{self._head} VALUES {', '.join([self._one] * count)}{self._tail}"
 
-    def parameters(self, row: Row) -> Any:
-        """Return one row as the driver takes it."""
-        defaults = self._defaults
-        full = {**{name: make() for name, make in defaults.items()}, **row} if defaults else row
-        if self._is_positional:
-            return tuple(full[name] if convert is None else convert(full[name]) for name, convert in self._given)
-        return {name: full[name] if convert is None else convert(full[name]) for name, convert in self._given}
+
+class _UpdatePlan(_RowsPlan):
+    def __init__(self, table: Table, key: str, names: tuple[str, ...], dialect: Dialect) -> None:
+        columns = [table.c[name] for name in names if name != key]
+        super().__init__([*columns, table.c[key]], {}, dialect)
+        quote = dialect.identifier_preparer.quote
+        changes = ", ".join(f"{quote(column.name)} = ?" for column in columns)
+        self.text = f"UPDATE {table.name} SET {changes} WHERE {quote(key)} = ?"  # noqa: S608 - own names
+        picked = ", ".join(f"{quote(column.name)} = {_picked([column], dialect)}" for column in columns)
+        is_named = f"{table.name}.{quote(key)} = given.{quote(key)}"
+        self.json_text = f"UPDATE {table.name} SET {picked} FROM {self.source} WHERE {is_named}"  # noqa: S608 - likewise
+
+
+def _source(in_json: Sequence[Column[Any]], sealed: Sequence[str], dialect: Dialect) -> str:
+    """Return rows of one JSON parameter, numbered, as a table named `given`."""
+    quote = dialect.identifier_preparer.quote
+    kinds = ", ".join(f"{quote(column.name)} {column.type.compile(dialect)}" for column in in_json)
+    functions = [f"json_to_recordset(CAST(%(rows)s AS json)) AS ({kinds})"]
+    functions += [f"unnest(CAST(%({name})s AS bytea[]))" for name in sealed]
+    names = ", ".join(quote(name) for name in [*(column.name for column in in_json), *sealed, "at_"])
+    return f"ROWS FROM ({', '.join(functions)}) WITH ORDINALITY AS given({names})"
+
+
+def _picked(columns: Sequence[Column[Any]], dialect: Dialect) -> str:
+    """Return columns of `given`; nothing in a column of JSON is written as null, as everywhere."""
+    quote = dialect.identifier_preparer.quote
+    named = [(f"given.{quote(column.name)}", isinstance(column.type, JSON)) for column in columns]
+    return ", ".join(f"coalesce({name}, 'null'::json)" if is_json else name for name, is_json in named)
 
 
 @lru_cache(maxsize=256)
-def _plan(statement: Insert, columns: tuple[str, ...], dialect: Dialect) -> _Plan:
-    return _Plan(statement, columns, dialect)
+def _insert_plan(statement: Insert, columns: tuple[str, ...], dialect: Dialect) -> _InsertPlan:
+    return _InsertPlan(statement, columns, dialect)
+
+
+@lru_cache(maxsize=64)
+def _update_plan(table: Table, key: str, columns: tuple[str, ...], dialect: Dialect) -> _UpdatePlan:
+    return _UpdatePlan(table, key, columns, dialect)
 
 
 @lru_cache(maxsize=256)
-def _select_plan(statement: Select[Any], dialect: Dialect) -> _SelectPlan:
-    return _SelectPlan(statement, dialect)
+def _select_plan(statement: Select[Any] | Update | Delete, dialect: Dialect) -> _Plan:
+    return _Plan(statement, dialect)
 
 
-def _converted(convert: Callable[[Any], Any] | None, value: Any) -> Any:
-    return value if convert is None else convert(value)
+def _binder(kind: Any, dialect: Dialect) -> Convert | None:
+    convert: Convert | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    return convert
 
 
-def _conversion(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
-    convert: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
+def _reader(kind: Any, dialect: Dialect) -> Convert | None:
+    convert: Convert | None = kind.dialect_impl(dialect).result_processor(dialect, None)
     return convert
 
 

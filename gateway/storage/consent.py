@@ -25,7 +25,7 @@ from gateway.storage.tables import lowerings, orders, records
 
 Subject = tuple[str, str, str]  # store id, subject kind, subject
 
-_ADD_RECORDS: Final = insert(records).returning(records.c.id, sort_by_parameter_order=True)
+_ADD_RECORDS: Final = insert(records).returning(records.c.id)
 _SUBJECT: Final = ("store_id", "subject_kind", "subject")
 _ORDER: Final = ("store_id", "order_id")
 
@@ -125,7 +125,7 @@ def copied_of_json(value: Row | None) -> Evidence | None:
 
 def add_records(connection: Connection, rows: Sequence[Row]) -> list[int]:
     """Add rows to the append-only records; return their ids in the same order."""
-    return sorted(row.id for row in insert_returning(connection, _ADD_RECORDS, rows))  # numbers rise in order
+    return sorted(row[0] for row in insert_returning(connection, _ADD_RECORDS, rows))  # numbers rise in order
 
 
 def record_row(

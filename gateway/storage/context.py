@@ -2,14 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
 from gateway.model.consent import Lowering
 from gateway.model.order import Origin, Relation
+from gateway.storage.bulk import select_rows
 from gateway.storage.consent import Subject, lowerings_of, order_rows
-from gateway.storage.statements import Row, is_among
+from gateway.storage.lists import ids_parameter, is_in_ids
+from gateway.storage.statements import Row, is_among, rows_by
 from gateway.storage.tables import bodies, customers, orders, sessions, subscriptions
 
 Key = tuple[str, str]
@@ -105,8 +108,9 @@ def body_rows(connection: Connection, body_ids: Collection[int]) -> dict[int, Ro
     """Return sealed bodies by id."""
     if not body_ids:
         return {}
-    statement = select(bodies.c.id, bodies.c.key_id, bodies.c.sealed).where(bodies.c.id.in_(sorted(body_ids)))
-    return {row["id"]: dict(row) for row in connection.execute(statement).mappings()}
+    dialect = connection.dialect.name
+    found = select_rows(connection, _bodies(dialect), {"ids": ids_parameter(dialect, sorted(body_ids))})
+    return {row["id"]: row for row in found}
 
 
 def newest_record_of_customer(connection: Connection, store_id: str, customer_id: str) -> Row | None:
@@ -167,11 +171,8 @@ def _first_orders(keys: Sequence[Key]) -> Select[Any]:
 
 
 def _subscriptions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
-    if not keys:
-        return {}
-    where = is_among((subscriptions.c.store_id, subscriptions.c.subscription_id), keys)
-    rows = connection.execute(select(subscriptions).where(where)).mappings()
-    return {(row["store_id"], row["subscription_id"]): dict(row) for row in rows}
+    rows = rows_by(connection, subscriptions, ("store_id", "subscription_id"), keys)
+    return {(row["store_id"], row["subscription_id"]): row for row in rows}
 
 
 def _owners(context: Context) -> list[Key]:
@@ -180,16 +181,15 @@ def _owners(context: Context) -> list[Key]:
 
 
 def _customers(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
-    if not keys:
-        return {}
-    where = is_among((customers.c.store_id, customers.c.customer_id), keys)
-    rows = connection.execute(select(customers).where(where)).mappings()
-    return {(row["store_id"], row["customer_id"]): dict(row) for row in rows}
+    rows = rows_by(connection, customers, ("store_id", "customer_id"), keys)
+    return {(row["store_id"], row["customer_id"]): row for row in rows}
 
 
 def _sessions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
-    if not keys:
-        return {}
-    where = is_among((sessions.c.store_id, sessions.c.session_hash), keys)
-    rows = connection.execute(select(sessions).where(where)).mappings()
-    return {(row["store_id"], row["session_hash"]): dict(row) for row in rows}
+    rows = rows_by(connection, sessions, ("store_id", "session_hash"), keys)
+    return {(row["store_id"], row["session_hash"]): row for row in rows}
+
+
+@cache
+def _bodies(dialect: str) -> Select[Any]:
+    return select(bodies.c.id, bodies.c.key_id, bodies.c.sealed).where(is_in_ids(dialect, bodies.c.id))

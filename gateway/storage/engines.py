@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StartRefused
+from gateway.storage.driver import change
 
 BUSY_SECONDS: Final = 3.0  # stores give up after five; an answer of 503 has to come before that
 _READERS: Final = 16
@@ -105,7 +106,7 @@ def _configure(connection: sqlite3.Connection, *, read_only: bool) -> None:
 
 
 def _begin(connection: Connection, statement: str) -> None:
-    connection.exec_driver_sql(statement)
+    change(connection, statement)
 
 
 def make_sqlite_file(url: URL) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, Row, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Select, delete, exists, insert, select, update
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
-from gateway.storage.bulk import execute_rows
+from gateway.storage.bulk import Row, execute_rows, select_rows, update_rows
 from gateway.storage.lists import ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
@@ -60,13 +60,13 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     kept = [_or_ended(one, rows[one.delivery_id]) for one in settled if _is_held(one, rows.get(one.delivery_id))]
     if not kept:
         return []
-    connection.execute(_UPDATE, [_values(one, rows[one.delivery_id], now) for one in kept])
+    update_rows(connection, deliveries, [_values(one, rows[one.delivery_id], now) for one in kept])
     _add_attempts(connection, kept)
     finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
     promote(connection, finished, now=now)
-    drop_bodies(connection, [rows[one.delivery_id].body_id for one in kept if one.drop_body])
+    drop_bodies(connection, [rows[one.delivery_id]["body_id"] for one in kept if one.drop_body])
     forget_people(connection, [one.delivery_id for one in kept if one.drop_body and one.state not in OPEN_STATES])
-    tried = [(rows[one.delivery_id].destination_id, one.attempt.kind, one.is_gone) for one in kept if one.attempt]
+    tried = [(rows[one.delivery_id]["destination_id"], one.attempt.kind, one.is_gone) for one in kept if one.attempt]
     count_outcomes(connection, tried, now=now)
     return [one.delivery_id for one in kept]
 
@@ -86,40 +86,41 @@ def forget_people(connection: Connection, delivery_ids: Sequence[int]) -> None:
         connection.execute(update(deliveries).where(deliveries.c.id.in_(chunk)).values(customer_id=None))
 
 
-def end_marked(connection: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> None:
+def end_marked(connection: Connection, rows: Sequence[Row], *, now: datetime) -> None:
     """End deliveries that were to end while they were being sent, and whose lease ran out."""
     for row in rows:
-        values = {"state": row.ending["state"], "reason": row.ending["reason"], "finished_at": now}
+        values = {"state": row["ending"]["state"], "reason": row["ending"]["reason"], "finished_at": now}
         cleared = {"claim": None, "claimable_at": None, "hold_until": None, "ending": None}
-        connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(**values, **cleared))
-    promote(connection, [row.id for row in rows], now=now)
-    dropped = [row for row in rows if row.ending["drop_body"]]
-    drop_bodies(connection, [row.body_id for row in dropped])
-    forget_people(connection, [row.id for row in dropped])
+        connection.execute(update(deliveries).where(deliveries.c.id == row["id"]).values(**values, **cleared))
+    promote(connection, [row["id"] for row in rows], now=now)
+    dropped = [row for row in rows if row["ending"]["drop_body"]]
+    drop_bodies(connection, [row["body_id"] for row in dropped])
+    forget_people(connection, [row["id"] for row in dropped])
 
 
-def count_lost_attempts(connection: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> None:
+def count_lost_attempts(connection: Connection, rows: Sequence[Row], *, now: datetime) -> None:
     """Count the attempts of workers that were never heard of again."""
     if not rows:
         return
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.id.in_([row.id for row in rows]))
+        .where(deliveries.c.id.in_([row["id"] for row in rows]))
         .values(attempts=deliveries.c.attempts + 1, word="lease_expired", last_attempt_at=now)
     )
     lost = {"at": now, "kind": OutcomeKind.RETRY, "word": "lease_expired"}
-    connection.execute(insert(attempts), [lost | {"delivery_id": row.id, "number": row.attempts + 1} for row in rows])
+    connection.execute(
+        insert(attempts), [lost | {"delivery_id": row["id"], "number": row["attempts"] + 1} for row in rows]
+    )
 
 
-_COLUMNS: Final = (
+#: What settling asks of a delivery; the rest of the row is not read.
+_READ: Final = (
+    "id",
+    "destination_id",
+    "body_id",
     "state",
-    "claimable_at",
-    "hold_until",
-    "finished_at",
-    "action",
-    "reason",
-    "detail",
-    "decided_version",
+    "claim",
+    "ending",
     "attempts",
     "first_attempt_at",
     "last_attempt_at",
@@ -127,50 +128,48 @@ _COLUMNS: Final = (
     "status_code",
     "sent_sha256",
 )
-_UPDATE: Final = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("key"))
-    .values(claim=None, ending=None, **{name: bindparam(f"new_{name}") for name in _COLUMNS})
-)
-
-
 _INSERT_ATTEMPTS: Final = insert(attempts).inline()
 
 
-def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[int, Row[Any]]:
+def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[int, Row]:
     dialect = connection.dialect.name
     ids = ids_parameter(dialect, [one.delivery_id for one in settled])
-    return {row.id: row for row in connection.execute(_select_claimed(dialect), {"ids": ids})}
+    return {row["id"]: row for row in select_rows(connection, _select_claimed(dialect), {"ids": ids})}
 
 
 @cache
-def _select_claimed(dialect: str) -> Executable:
-    statement = select(deliveries).where(is_in_ids(dialect, deliveries.c.id))
+def _select_claimed(dialect: str) -> Select[Any]:
+    columns = (deliveries.c[name] for name in _READ)
+    statement = select(*columns).where(is_in_ids(dialect, deliveries.c.id))
     return statement.order_by(deliveries.c.id).with_for_update()
 
 
-def _is_held(one: Settled, row: Row[Any] | None) -> bool:
-    return row is not None and row.state == DeliveryState.SENDING and row.claim == one.claim
+def _is_held(one: Settled, row: Row | None) -> bool:
+    return row is not None and row["state"] == DeliveryState.SENDING and row["claim"] == one.claim
 
 
-def _or_ended(one: Settled, row: Row[Any]) -> Settled:
-    if row.ending is None or one.state not in OPEN_STATES:
+def _or_ended(one: Settled, row: Row) -> Settled:
+    ending = row["ending"]
+    if ending is None or one.state not in OPEN_STATES:
         return one
     return replace(
         one,
-        state=DeliveryState(row.ending["state"]),
-        reason=row.ending["reason"],
+        state=DeliveryState(ending["state"]),
+        reason=ending["reason"],
         next_at=None,
         hold_until=None,
-        drop_body=one.drop_body or row.ending["drop_body"],
+        drop_body=one.drop_body or ending["drop_body"],
     )
 
 
-def _values(one: Settled, row: Row[Any], now: datetime) -> dict[str, Any]:
+def _values(one: Settled, row: Row, now: datetime) -> Row:
     is_open = one.state in OPEN_STATES
     attempt = one.attempt
-    values = {
-        "state": one.state,
+    return {
+        "id": one.delivery_id,
+        "claim": None,
+        "ending": None,
+        "state": one.state.value,
         "claimable_at": (one.hold_until or one.next_at or now) if is_open else None,
         "hold_until": one.hold_until,
         "finished_at": None if is_open else now,
@@ -178,14 +177,13 @@ def _values(one: Settled, row: Row[Any], now: datetime) -> dict[str, Any]:
         "reason": one.reason,
         "detail": one.detail,
         "decided_version": one.decided_version,
-        "attempts": attempt.number if attempt else row.attempts,
-        "first_attempt_at": row.first_attempt_at or (attempt.at if attempt else None),
-        "last_attempt_at": attempt.at if attempt else row.last_attempt_at,
-        "word": attempt.word if attempt else row.word,
-        "status_code": attempt.status_code if attempt else row.status_code,
-        "sent_sha256": one.sent_sha256 or row.sent_sha256,
+        "attempts": attempt.number if attempt else row["attempts"],
+        "first_attempt_at": row["first_attempt_at"] or (attempt.at if attempt else None),
+        "last_attempt_at": attempt.at if attempt else row["last_attempt_at"],
+        "word": attempt.word if attempt else row["word"],
+        "status_code": attempt.status_code if attempt else row["status_code"],
+        "sent_sha256": one.sent_sha256 or row["sent_sha256"],
     }
-    return {"key": one.delivery_id} | {f"new_{name}": value for name, value in values.items()}
 
 
 def _add_attempts(connection: Connection, settled: Collection[Settled]) -> None:
@@ -194,7 +192,7 @@ def _add_attempts(connection: Connection, settled: Collection[Settled]) -> None:
             "delivery_id": one.delivery_id,
             "number": one.attempt.number,
             "at": one.attempt.at,
-            "kind": one.attempt.kind,
+            "kind": one.attempt.kind.value,
             "word": one.attempt.word,
             "status_code": one.attempt.status_code,
             "took_ms": one.attempt.took_ms,

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, and_, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, and_, bindparam, func, or_, select, type_coerce, update
 
 from gateway.model.delivery import OutcomeKind
+from gateway.storage.bulk import select_rows
 from gateway.storage.database import announce_work
 from gateway.storage.statements import insert_for
 from gateway.storage.tables import deliveries, destinations
@@ -14,6 +15,7 @@ from gateway.storage.tables import deliveries, destinations
 FAILURES: Final = 20  # in a row, and
 FAILING_FOR: Final = timedelta(hours=1)
 PROBE_EVERY: Final = timedelta(minutes=5)
+_DESTINATION: Final = select(destinations).where(destinations.c.destination_id == bindparam("destination_id"))
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -91,12 +93,13 @@ def _count(
 
 
 def _count_success(connection: Connection, destination_id: str, *, now: datetime) -> None:
-    row = connection.execute(select(destinations).where(destinations.c.destination_id == destination_id)).first()
-    if row is None or (row.paused_at is None and row.failures == 0):
+    found = select_rows(connection, _DESTINATION, {"destination_id": destination_id})
+    if not found:
         return
-    if row.paused_at is not None and row.probe_at is not None:
+    [row] = found
+    if row["paused_at"] is not None and row["probe_at"] is not None:
         resume(connection, destination_id, now=now)
-    elif row.failures:
+    elif row["failures"]:
         cleared = {"failures": 0, "failing_since": None}
         connection.execute(update(destinations).where(destinations.c.destination_id == destination_id).values(cleared))
 

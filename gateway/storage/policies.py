@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, insert, select
 
+from gateway.storage.bulk import select_rows
 from gateway.storage.statements import Row
 from gateway.storage.tables import policies
 
 FROM_FILE = "settings.toml"
+_NEWEST: Final = select(policies.c.store_id, func.max(policies.c.version).label("newest")).group_by(policies.c.store_id)
 
 
 def seed_policy(connection: Connection, store_id: str, file_values: Mapping[str, Any], now: datetime) -> int:
@@ -62,8 +64,7 @@ def newest_policy(connection: Connection, store_id: str) -> Row | None:
 
 def newest_versions(connection: Connection) -> dict[str, int]:
     """Return the number of every store's newest version."""
-    statement = select(policies.c.store_id, func.max(policies.c.version)).group_by(policies.c.store_id)
-    return {row[0]: row[1] for row in connection.execute(statement)}
+    return {row["store_id"]: row["newest"] for row in select_rows(connection, _NEWEST, {})}
 
 
 def policy_values(connection: Connection, store_id: str, version: int) -> Row | None:

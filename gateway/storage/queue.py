@@ -5,15 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from operator import attrgetter
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Connection,
-    Executable,
     Integer,
-    Row,
     Text,
+    Update,
     bindparam,
     case,
     insert,
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from gateway.model.delivery import DeliveryState
-from gateway.storage.bulk import execute_rows, select_rows
+from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows
 from gateway.storage.database import announce_work
 from gateway.storage.lists import ids_parameter, is_in_ids, is_in_rows, rows_parameter
 from gateway.storage.outcomes import count_lost_attempts, end_marked
@@ -82,21 +82,26 @@ class Claimed:
 
 
 _NEW: Final = tuple(field.name for field in fields(NewDelivery))
+_COLUMNS: Final = (*_NEW, "accepted_at", "claimable_at")
+_values: Final = attrgetter(*_NEW)
 _TAKEN: Final = tuple(deliveries.c[field.name] for field in fields(Claimed) if field.name != "claim")
 
 
-def enqueue(connection: Connection, new: Sequence[NewDelivery], *, now: datetime) -> None:
+def enqueue(
+    connection: Connection, new: Sequence[NewDelivery], *, now: datetime, are_streams_locked: bool = False
+) -> None:
     """Append deliveries to their streams; only the head of a stream may be claimed. Once per transaction."""
     if not new:
         return
-    lock_streams(connection, {(one.store_id, one.stream) for one in new})
+    if not are_streams_locked:
+        lock_streams(connection, {(one.store_id, one.stream) for one in new})
     busy = _busy_streams(connection, new)
     rows = []
     for one in new:
         key = (one.store_id, one.stream, one.destination_id)
         claimable_at = None if key in busy else (one.hold_until or now)
         busy.add(key)
-        rows.append({name: getattr(one, name) for name in _NEW} | {"accepted_at": now, "claimable_at": claimable_at})
+        rows.append(dict(zip(_COLUMNS, (*_values(one), now, claimable_at), strict=True)))
     execute_rows(connection, _INSERT, rows)
     if any(row["claimable_at"] is not None and row["claimable_at"] <= now for row in rows):
         announce_work(connection)
@@ -112,15 +117,15 @@ def claim(
     """
     allowed = _without_paused(connection, limits, lease=lease, now=now)
     rows = [row for destination_id, limit in allowed.items() for row in _due(connection, destination_id, limit, now)]
-    taken, stopped = [row for row in rows if row.ending is None], [row for row in rows if row.ending is not None]
+    taken, stopped = [row for row in rows if row["ending"] is None], [row for row in rows if row["ending"]]
     end_marked(connection, stopped, now=now)
     if not taken:
         return []
     token = f"{worker}:{secrets.token_hex(8)}"
     dialect = connection.dialect.name
-    ids = ids_parameter(dialect, [row.id for row in taken])
-    connection.execute(_take(dialect), {"ids": ids, "token": token, "until": now + lease})
-    count_lost_attempts(connection, [row for row in taken if row.state == DeliveryState.SENDING], now=now)
+    ids = ids_parameter(dialect, [row["id"] for row in taken])
+    execute_plan(connection, _take(dialect), {"ids": ids, "token": token, "until": now + lease})
+    count_lost_attempts(connection, [row for row in taken if row["state"] == DeliveryState.SENDING], now=now)
     return [_claimed(row, token) for row in taken]
 
 
@@ -173,21 +178,19 @@ def pull_forward(connection: Connection, *, by: timedelta, now: datetime) -> int
 
 def has_due(connection: Connection, destination_ids: Collection[str], *, now: datetime) -> bool:
     """Whether anything of these destinations may be claimed, without locking."""
-    due = select(deliveries.c.id).where(
-        deliveries.c.destination_id.in_(list(destination_ids)), deliveries.c.claimable_at <= now
-    )
-    return connection.execute(due.limit(1)).first() is not None
+    return any(select_rows(connection, _IS_DUE, {"destination_id": one, "now": now}) for one in destination_ids)
 
 
-def _due(connection: Connection, destination_id: str, limit: int, now: datetime) -> Sequence[Any]:
-    given = {"destination_id": destination_id, "now": now, "most": limit}
-    return connection.execute(_DUE, given).all()
+def _due(connection: Connection, destination_id: str, limit: int, now: datetime) -> list[Row]:
+    return select_rows(connection, _DUE, {"destination_id": destination_id, "now": now, "most": limit})
 
 
-def _claimed(row: Row[Any], token: str) -> Claimed:
-    values = {column.name: getattr(row, column.name) for column in _TAKEN}
-    values["attempts"] += row.state == DeliveryState.SENDING
-    return Claimed(**values | {"state": DeliveryState(row.state), "claim": token})
+def _claimed(row: Row, token: str) -> Claimed:
+    state = DeliveryState(row["state"])
+    changed = {"state": state, "claim": token, "attempts": row["attempts"] + (state is DeliveryState.SENDING)}
+    values = {**row, **changed}
+    del values["ending"]
+    return Claimed(**values)
 
 
 def _by_claim(claimed: Sequence[Claimed]) -> dict[str, list[int]]:
@@ -200,14 +203,15 @@ def _by_claim(claimed: Sequence[Claimed]) -> dict[str, list[int]]:
 def _without_paused(
     connection: Connection, limits: Mapping[str, int], *, lease: timedelta, now: datetime
 ) -> dict[str, int]:
-    paused = connection.execute(_PAUSED).all()
+    paused = select_rows(connection, _PAUSED, {})
     allowed = {destination_id: limit for destination_id, limit in limits.items() if limit > 0}
     for row in paused:
-        may_try = row.probe_at is not None and row.probe_at <= now and row.destination_id in allowed
-        if may_try and take_probe(connection, row.destination_id, until=now + lease, now=now):
-            allowed[row.destination_id] = 1
+        destination_id, probe_at = row["destination_id"], row["probe_at"]
+        may_try = probe_at is not None and probe_at <= now and destination_id in allowed
+        if may_try and take_probe(connection, destination_id, until=now + lease, now=now):
+            allowed[destination_id] = 1
         else:
-            allowed.pop(row.destination_id, None)
+            allowed.pop(destination_id, None)
     return allowed
 
 
@@ -226,6 +230,11 @@ _BUSY: Final = (
     )
 )
 _INSERT: Final = insert(deliveries).inline()
+_IS_DUE: Final = (
+    select(deliveries.c.id)
+    .where(deliveries.c.destination_id == bindparam("destination_id"), deliveries.c.claimable_at <= bindparam("now"))
+    .limit(1)
+)
 _DUE: Final = (
     select(*_TAKEN, deliveries.c.ending)
     .where(deliveries.c.destination_id == bindparam("destination_id"), deliveries.c.claimable_at <= bindparam("now"))
@@ -233,10 +242,12 @@ _DUE: Final = (
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
 )
-_PAUSED: Final = select(destinations).where(destinations.c.paused_at.is_not(None))
+_PAUSED: Final = select(destinations.c.destination_id, destinations.c.probe_at).where(
+    destinations.c.paused_at.is_not(None)
+)
 
 
 @cache
-def _take(dialect: str) -> Executable:
+def _take(dialect: str) -> Update:
     taken = {"state": DeliveryState.SENDING, "claim": bindparam("token"), "claimable_at": bindparam("until")}
     return update(deliveries).where(is_in_ids(dialect, deliveries.c.id)).values(taken)

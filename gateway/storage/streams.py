@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Executable,
+    Update,
     and_,
     bindparam,
     case,
@@ -16,36 +16,37 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
     update,
 )
 
 from gateway.model.delivery import DeliveryState
+from gateway.storage.bulk import execute_plan
 from gateway.storage.database import announce_work
+from gateway.storage.driver import fetch
 from gateway.storage.lists import ids_parameter, is_in_ids
 from gateway.storage.tables import Instant, deliveries
 
 # The order of the keys is the same for everybody, so that two transactions never wait for each other.
-_LOCK: Final = text(
+_LOCK: Final = (
     "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(s, 0) AS k"
-    " FROM unnest(CAST(:names AS text[])) AS s ORDER BY k OFFSET 0) AS keys"
+    " FROM unnest(CAST(%(names)s AS text[])) AS s ORDER BY k OFFSET 0) AS keys"
 )
-_LOCK_OF: Final = text(
+_LOCK_OF: Final = (
     "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(store_id || '/' || stream, 0) AS k"
-    " FROM deliveries WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY k OFFSET 0) AS keys"
+    " FROM deliveries WHERE id = ANY(CAST(%(ids)s AS bigint[])) ORDER BY k OFFSET 0) AS keys"
 )
 
 
 def lock_streams(connection: Connection, streams: Collection[tuple[str, str]]) -> None:
     """Let no other transaction touch these (store id, stream) until this one ends; once per transaction."""
     if streams and connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"names": [f"{store_id}/{stream}" for store_id, stream in streams]})
+        fetch(connection, _LOCK, {"names": [f"{store_id}/{stream}" for store_id, stream in streams]})
 
 
 def lock_streams_of(connection: Connection, delivery_ids: Collection[int]) -> None:
     """Do the same for the streams of some deliveries."""
     if delivery_ids and connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_OF, {"ids": list(delivery_ids)})
+        fetch(connection, _LOCK_OF, {"ids": list(delivery_ids)})
 
 
 def promote(connection: Connection, delivery_ids: Collection[int], *, now: datetime) -> None:
@@ -54,7 +55,7 @@ def promote(connection: Connection, delivery_ids: Collection[int], *, now: datet
         return
     dialect = connection.dialect.name
     given = {"ids": ids_parameter(dialect, delivery_ids), "now": now}
-    if connection.execute(_promote(dialect), given).rowcount:
+    if execute_plan(connection, _promote(dialect), given):
         announce_work(connection)
 
 
@@ -92,7 +93,7 @@ def _has_claimable() -> Any:
 
 
 @cache
-def _promote(dialect: str) -> Executable:
+def _promote(dialect: str) -> Update:
     """Claimable at the end of its hold, or at once."""
     now = bindparam("now", type_=Instant)
     is_held = and_(deliveries.c.state == DeliveryState.HELD, deliveries.c.hold_until > now)

@@ -46,10 +46,26 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else to_microseconds(value)
+        return _stored(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - likewise
-        return None if value is None else of_microseconds(value)
+        return _read(value)
+
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002 - likewise
+        """Convert in one call: every row has several of these."""
+        return _stored
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002 - likewise
+        """Convert in one call."""
+        return _read
+
+
+def _stored(value: datetime | None) -> int | None:
+    return None if value is None else (value - EPOCH) // _MICROSECOND
+
+
+def _read(value: int | None) -> datetime | None:
+    return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
 metadata = MetaData(

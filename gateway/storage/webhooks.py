@@ -17,7 +17,7 @@ from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, 
 
 Key = tuple[str, str]  # store id and the id or hash
 
-_ADD_BODIES: Final = insert(bodies).returning(bodies.c.id, sort_by_parameter_order=True)
+_ADD_BODIES: Final = insert(bodies).returning(bodies.c.id)
 _PARKED: Final = (
     select(parked.c.key_hash, records)
     .join(records, records.c.id == parked.c.record_id)
@@ -32,7 +32,7 @@ _PARKED: Final = (
 def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> set[Key]:
     """Insert digests; return the keys of those that were not there before."""
     returned = insert_returning(connection, _insert_new(connection.dialect.name), rows)
-    return {(row.store_id, row.key) for row in returned}
+    return set(map(tuple, returned))
 
 
 def parked_signals(
@@ -66,7 +66,7 @@ def put_order_keys(connection: Connection, keys: Mapping[Key, str | None]) -> No
 
 def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:
     """Keep sealed bodies; return their ids in the same order."""
-    return sorted(row.id for row in insert_returning(connection, _ADD_BODIES, rows))  # numbers rise in order
+    return sorted(row[0] for row in insert_returning(connection, _ADD_BODIES, rows))  # numbers rise in order
 
 
 @lru_cache(maxsize=2)
