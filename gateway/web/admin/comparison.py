@@ -9,6 +9,7 @@ import orjson
 
 from gateway.model.decision import Strip
 from gateway.redact.apply import Rules, Shape, redact
+from gateway.redact.ledger import SHORTEST_WORD, WORDS, is_personal_name
 
 MASK = "••••••"
 OWN_ENTRY = "_consent_gateway"
@@ -50,6 +51,8 @@ class Delivered:
 @dataclass(frozen=True, slots=True)
 class _View:
     removed: frozenset[str]
+    removable: frozenset[str]  # with everything denied
+    values: frozenset[str]  # the words of all that could be denied
     delivered: Delivered
     is_revealed: bool
 
@@ -58,12 +61,13 @@ class _View:
 class _Node:
     """One value on its way to lines; `harmless` is what is left of it when everything is denied."""
 
-    key: str = ""
+    key: str = field(default="", repr=False)
     value: Any = field(repr=False)
     harmless: Any = field(repr=False)
     path: str
     depth: int
     is_gone: bool
+    is_name_personal: bool = False
 
     @property
     def fate(self) -> Fate:
@@ -77,9 +81,10 @@ def compare(
 
     A value is personal unless the redaction that denies everything would let it pass.
     """
-    harmless = redact(payload, shape=shape, strip=_EVERYTHING, rules=rules).payload
-    view = _View(frozenset(delivered.removed), delivered, is_revealed)
-    root = _Node(value=payload, harmless=harmless, path="", depth=-1, is_gone=False)
+    denied = redact(payload, shape=shape, strip=_EVERYTHING, rules=rules)
+    values = _words(" ".join(one.value for one in denied.denied))
+    view = _View(frozenset(delivered.removed), frozenset(denied.removed), values, delivered, is_revealed)
+    root = _Node(value=payload, harmless=denied.payload, path="", depth=-1, is_gone=False)
     lines = [line for child in _fields(view, root) for line in _lines(view, child)]
     if delivered.consent is not None and delivered.is_sent:
         lines += _added(delivered.consent)
@@ -96,7 +101,7 @@ def _lines(view: _View, node: _Node) -> Iterator[Line]:
 
 
 def _branch(view: _View, node: _Node, children: Iterator[_Node], brackets: str) -> Iterator[Line]:
-    yield Line(depth=node.depth, key=node.key, text=brackets[0], fate=node.fate)
+    yield Line(depth=node.depth, key=_key(view, node), text=brackets[0], fate=node.fate)
     for child in children:
         yield from _lines(view, child)
     yield Line(depth=node.depth, key="", text=brackets[1], fate=node.fate)
@@ -104,16 +109,37 @@ def _branch(view: _View, node: _Node, children: Iterator[_Node], brackets: str) 
 
 def _fields(view: _View, node: _Node) -> Iterator[_Node]:
     for key, value in node.value.items():
-        names = (f"{node.path}.{key}" if node.path else key, f"{node.path}[{key}]")
+        harmless = node.harmless.get(key, _MISSING) if isinstance(node.harmless, Mapping) else _MISSING
+        is_personal = _is_name_personal(view, node.path, key, harmless)
+        names = _paths(node.path, "*" if is_personal else key)
         here = next((name for name in names if name in view.removed), None)
         yield _Node(
             key=key,
             value=value,
-            harmless=node.harmless.get(key, _MISSING) if isinstance(node.harmless, Mapping) else _MISSING,
+            harmless=harmless,
             path=here or names[0],
             depth=node.depth + 1,
             is_gone=node.is_gone or here is not None or _is_replaced(view, key, node.path),
+            is_name_personal=is_personal,
         )
+
+
+def _paths(parent: str, name: str) -> tuple[str, str]:
+    """The two ways in which a field of an object is named."""
+    return (f"{parent}.{name}" if parent else name, f"{parent}[{name}]")
+
+
+def _is_name_personal(view: _View, parent: str, name: str, harmless: Any) -> bool:
+    """Whether a name could be somebody's: then it is stored as a star, and masked here."""
+    if is_personal_name(name):
+        return True
+    if harmless is not _MISSING or not view.removable.isdisjoint(_paths(parent, name)):
+        return False
+    return not view.removable.isdisjoint(_paths(parent, "*")) or not view.values.isdisjoint(_words(name))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word for word in WORDS.split(text.casefold()) if len(word) >= SHORTEST_WORD and not word.isdigit())
 
 
 def _entries(view: _View, node: _Node) -> Iterator[_Node]:
@@ -121,9 +147,11 @@ def _entries(view: _View, node: _Node) -> Iterator[_Node]:
         name = _name(item)
         harmless = _counterpart(item, name, node.harmless, at, len(node.value))
         gone = f"{node.path}[]" in view.removed
-        gone = gone or (name is not None and (f"{node.path}[{name}]" in view.removed or _is_own(view, name)))
-        # A name that could be somebody's is stored as a star; what it stood for would go with everything denied.
-        gone = gone or (harmless is _MISSING and f"{node.path}[*]" in view.removed)
+        if name is not None:
+            is_personal = _is_name_personal(view, node.path, name, harmless)
+            shown = "*" if is_personal else name
+            gone = gone or f"{node.path}[{shown}]" in view.removed or _is_own(view, name)
+            harmless = _labelled(item, harmless, is_personal=is_personal)
         yield _Node(
             value=item,
             harmless=harmless,
@@ -131,6 +159,16 @@ def _entries(view: _View, node: _Node) -> Iterator[_Node]:
             depth=node.depth + 1,
             is_gone=node.is_gone or gone,
         )
+
+
+def _labelled(item: Mapping[str, Any], harmless: Any, *, is_personal: bool) -> Any:
+    """What is left of an entry of metadata; of one that went, its name and number may still be read."""
+    if harmless is not _MISSING:
+        return harmless
+    labels = () if is_personal else ("key", "name")
+    return {name: item[name] for name in labels if name in item} | {
+        "id": number for number in (item.get("id"),) if isinstance(number, int)
+    }
 
 
 def _name(item: Any) -> str | None:
@@ -159,12 +197,16 @@ def _leaf(view: _View, node: _Node) -> Line:
     is_masked = is_personal and not view.is_revealed
     return Line(
         depth=node.depth,
-        key=node.key,
+        key=_key(view, node),
         text=f'"{MASK}"' if is_masked else _written(node.value),
         fate=Fate.CHANGED if parts and not node.is_gone else node.fate,
         is_masked=is_masked,
         note=", ".join(parts),
     )
+
+
+def _key(view: _View, node: _Node) -> str:
+    return MASK if node.is_name_personal and not view.is_revealed else node.key
 
 
 def _is_own(view: _View, name: str) -> bool:

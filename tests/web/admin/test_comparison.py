@@ -79,6 +79,29 @@ def test_personal_values_are_masked_even_where_they_left() -> None:
     assert all(line.text == f'"{MASK}"' for line in lines if line.is_masked)
 
 
+def _order_with(name: str) -> dict[str, Any]:
+    order = a_woo_order(12)
+    order["meta_data"] = [{"id": 1, "key": "_fbp", "value": "fb.1.1.1"}, {"id": 2, "key": name, "value": {name: "x"}}]
+    return order
+
+
+def test_the_names_of_metadata_are_readable_so_that_one_sees_what_went() -> None:
+    lines = _compared(_order_with("_fbc"))
+    assert [line.text for line in lines if line.key == "key"] == ['"_fbp"', '"_fbc"']
+
+
+@pytest.mark.parametrize("name", ["jan.novak@example.com", "gift for Jan", "+49 30 1234567"])
+def test_a_name_that_is_somebodys_is_masked_and_struck_out_like_a_value(name: str) -> None:
+    order = _order_with(name)
+    order["extra"] = {"deep": {name: 1}}
+    removed = redact(order, shape=SHAPE, strip=EVERYTHING, rules=Rules()).removed
+    lines = _compared(order, *removed)
+    assert not [line for line in lines if name in line.key + line.text]
+    entry = next(at for at, line in enumerate(lines) if line.key == "id" and line.text == "2")
+    assert {line.fate for line in lines[entry : entry + 4]} == {Fate.REMOVED}
+    assert any(line.key == name for line in _compared(order, is_revealed=True))
+
+
 def test_revealed_values_are_as_the_store_wrote_them() -> None:
     lines = _compared(a_woo_order(12), is_revealed=True)
     assert next(line.text for line in lines if line.key == "email") == '"jan.novak@example.com"'
