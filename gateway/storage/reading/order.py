@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, select, union_all
 
 from gateway.model.consent import Choices
 from gateway.storage.context import Context, load_context
@@ -141,13 +141,14 @@ class OrderHistory:
 
 
 def read_order(connection: Connection, store_id: str, order_id: str) -> OrderHistory | None:
-    """Read one order with its history, None where there is no such order."""
+    """Read one order with its history, None where nothing ever told of it."""
     context = load_context(connection, order_keys=[(store_id, order_id)])
     row = context.orders.get((store_id, order_id))
-    if row is None:
+    order = _detail(row) if row is not None else _untold(connection, store_id, order_id)
+    if order is None:
         return None
-    order = _detail(row)
-    parents = [_detail(one) for one in context.behind(row) if one["order_id"] != order_id] if order.is_renewal else []
+    behind = context.behind(row) if row is not None and order.is_renewal else []
+    parents = [_detail(one) for one in behind if one["order_id"] != order_id]
     signals = _records(connection, order, parents)
     sent = _deliveries(connection, order)
     return OrderHistory(
@@ -249,6 +250,19 @@ _RECORD_COLUMNS: Sequence[Column[Any] | ColumnElement[Any]] = (
 
 def _record(row: Columns) -> RecordRow:
     return RecordRow(**{**row, "choices": Choices.of_json(row["choices"] or {})})
+
+
+def _untold(connection: Connection, store_id: str, order_id: str) -> OrderDetail | None:
+    """An order that itself never came in: only a refund or a deletion told of it, and was delivered."""
+    own = (deliveries.c.store_id == store_id, deliveries.c.order_id == order_id)
+    told_at = connection.execute(select(func.min(deliveries.c.accepted_at)).where(*own)).scalar()
+    if told_at is None:
+        return None
+    values: dict[str, Any] = dict.fromkeys(OrderDetail.__dataclass_fields__)
+    values |= dict.fromkeys(("number", "status", "origin", "currency", "total", "region"), "")
+    values |= dict.fromkeys(("has_order", "gpc", "given_after", "unreadable"), False)
+    values |= {"store_id": store_id, "order_id": order_id, "relation": "none"}
+    return _detail({**values, "seen_at": told_at, "frozen_at": told_at})
 
 
 def _detail(row: Columns) -> OrderDetail:

@@ -165,10 +165,8 @@ def _labelled(item: Mapping[str, Any], harmless: Any, *, is_personal: bool) -> A
     """What is left of an entry of metadata; of one that went, its name and number may still be read."""
     if harmless is not _MISSING:
         return harmless
-    labels = () if is_personal else ("key", "name")
-    return {name: item[name] for name in labels if name in item} | {
-        "id": number for number in (item.get("id"),) if isinstance(number, int)
-    }
+    labels = ("id",) if is_personal else ("id", "key", "name")
+    return {name: item[name] for name in labels if isinstance(item.get(name), int if name == "id" else str)}
 
 
 def _name(item: Any) -> str | None:

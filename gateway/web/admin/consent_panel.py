@@ -66,7 +66,7 @@ def consent_panel(
         headline=headline,
         tone=tone,
         lines=lines,
-        status=words.STATUSES[counts.status],
+        status=words.UNREADABLE if source.unreadable else words.STATUSES[counts.status],
         source=words.SOURCES.get(counts.source or "", ""),
         basis=_basis(source, counts),
         captured_at=counts.captured_at,
@@ -91,9 +91,10 @@ def _rule(order: OrderDetail, counts: Effective, policy: Policy) -> str:
         return "The store's mode is off: everything passes as it came"
     if counts.status is not Status.UNKNOWN:
         return ""
-    origin = Origin.RENEWAL if order.is_renewal else Origin(order.origin)
-    rule = "granted" if policy.unknown_for(origin) is UnknownRule.ALLOW else "denied"
-    return f"As {rule}, by the store's rule for unknown consent"
+    origin = Origin.RENEWAL if order.is_renewal else Origin(order.origin) if order.origin else None
+    rule = policy.unknown if origin is None else policy.unknown_for(origin)
+    counts_as = "granted" if rule is UnknownRule.ALLOW else "denied"
+    return f"As {counts_as}, by the store's rule for unknown consent"
 
 
 def _followed(history: OrderHistory, facts: OrderFacts) -> OrderDetail | None:

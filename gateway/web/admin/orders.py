@@ -7,14 +7,14 @@ import orjson
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from gateway.flow.facts import Known, effective_of, known_of_order, latest_of
+from gateway.flow.facts import Known, effective_of, known_of_nothing, known_of_order, latest_of
 from gateway.flow.policies import policy_of
 from gateway.flow.showing import show_order
 from gateway.model.decision import Policy
 from gateway.model.order import Origin
 from gateway.storage.policies import newest_policy
 from gateway.storage.reading.keyset import Cursor, Page
-from gateway.storage.reading.order import OrderHistory, read_order
+from gateway.storage.reading.order import ROWS, OrderHistory, read_order
 from gateway.storage.reading.orders import ConsentFilter, OrderFilter, OrderRow, list_orders
 from gateway.storage.statements import Connection
 from gateway.web.admin.clock import read_day
@@ -66,6 +66,7 @@ def order(store_id: str, order_id: str) -> ResponseReturnValue:
         order=history.order,
         history=history,
         panel=consent_panel(history, known.facts, counts, policy, now),
+        most=ROWS,
         entries=timeline(history, counts.lowered, now),
         policy=policy,
     )
@@ -90,7 +91,9 @@ def _known(connection: Connection, store_id: str, order_id: str) -> tuple[OrderH
     history = read_order(connection, store_id, order_id)
     if history is None:
         return None
-    policy, row = _policy(connection, store_id), history.context.orders[store_id, order_id]
+    policy, row = _policy(connection, store_id), history.context.orders.get((store_id, order_id))
+    if row is None:
+        return history, known_of_nothing(), policy
     latest = latest_of(connection, row, policy, history.context) if history.order.is_renewal else None
     return history, known_of_order(history.context, row, latest=latest), policy
 

@@ -1,8 +1,9 @@
 """Everything that happened to one order, in plain words and in the order of time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 
 from gateway.model.consent import GATING, Category, Choice, Choices, Lowering
 from gateway.model.delivery import DeliveryState
@@ -24,6 +25,8 @@ class Entry:
     delivery_id: int | None = None
     order_id: str | None = None
     until: datetime | None = None
+    last_at: datetime | None = None
+    attempts: Sequence[AttemptRow] = ()  # of an entry that stands for several
 
 
 def timeline(history: OrderHistory, lowered: Sequence[Lowering], now: datetime) -> list[Entry]:
@@ -51,7 +54,7 @@ def _order(order: OrderDetail, now: datetime) -> Iterator[Entry]:
     if order.frozen_at > now:
         text = "Consent may still change until the wait is over."
         yield Entry(at=order.seen_at, title="Waiting for an answer", text=text, sign="pause", until=order.frozen_at)
-    else:
+    elif order.has_order or order.has_record:
         yield _frozen(order)
     if order.erased_at:
         yield Entry(at=order.erased_at, title="Personal data erased", sign="cut", tone="mute")
@@ -151,12 +154,13 @@ def _delivery(delivery: DeliveryRow, attempts: Sequence[AttemptRow]) -> Iterator
     decided_at = attempts[0].at if attempts else delivery.finished_at
     if delivery.action and decided_at and delivery.state is not DeliveryState.CANCELLED:
         yield _decided(delivery, decided_at)
-    for attempt in attempts:
-        yield _attempt(delivery, attempt)
+    for _, run in groupby(attempts, key=lambda one: (one.word, one.status_code)):
+        yield from _run(delivery, list(run))
     if delivery.finished_at and delivery.state in _ENDINGS:
         yield _ended(delivery, delivery.finished_at)
 
 
+_MANY = 5  # attempts with one answer, in a row
 _ENDINGS = (DeliveryState.EXPIRED, DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.LEAK)
 
 
@@ -187,6 +191,17 @@ def _decided(delivery: DeliveryRow, at: datetime) -> Entry:
         names=delivery.removed,
         delivery_id=delivery.delivery_id,
     )
+
+
+def _run(delivery: DeliveryRow, alike: Sequence[AttemptRow]) -> Iterator[Entry]:
+    """A destination that is down for a week is one entry, with its many attempts inside."""
+    if len(alike) < _MANY:
+        yield from (_attempt(delivery, attempt) for attempt in alike)
+        return
+    first, last = alike[0], alike[-1]
+    outcome = words.outcome(first.word, first.status_code)
+    title = f"Attempts {first.number} to {last.number} to {delivery.destination_id}: {outcome}"
+    yield replace(_attempt(delivery, last), at=first.at, title=title, text="", last_at=last.at, attempts=alike)
 
 
 def _attempt(delivery: DeliveryRow, attempt: AttemptRow) -> Entry:

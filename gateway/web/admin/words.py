@@ -39,6 +39,8 @@ STATUSES: Mapping[Status, str] = {
     Status.UNKNOWN: "Nothing is known",
 }
 
+UNREADABLE = "An answer came with the order, but it could not be read"
+
 BASES: Mapping[str, str] = {
     Basis.EXPLICIT: "The shopper chose",
     Basis.IMPLIED: "Implied by the shop's consent platform",
@@ -187,6 +189,9 @@ ERRORS: Mapping[int, tuple[str, str]] = {
 }
 
 
+_LONGEST = 32  # characters of a number in a list
+
+
 def choice(value: Choice, *, has_record: bool = True) -> Word:
     """Return the word for a choice: silence inside a record is not the same as knowing nothing."""
     if value is Choice.UNKNOWN:
@@ -226,6 +231,11 @@ def outcome(value: str | None, status_code: int | None = None) -> str:
 def plain(value: str) -> str:
     """Turn an identifier into words."""
     return value.replace("_", " ").replace(".", " ")
+
+
+def short(text: str) -> str:
+    """Return a number that fits into a list; of a very long one its beginning and its end."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 10]}…{text[-9:]}"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

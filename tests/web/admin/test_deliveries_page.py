@@ -60,9 +60,10 @@ def test_without_the_body_the_names_of_what_went_stay(told: Pages) -> None:
     assert "<del><code>billing.email</code></del>" in page
 
 
-def test_what_was_not_sent_has_nothing_on_the_right(told: Pages) -> None:
+def test_what_was_not_sent_stands_alone(told: Pages) -> None:
     page = told.as_role(Role.VIEWER).get("/admin/deliveries/5").text
     assert "Nothing left: it was decided not to send" in page
+    assert page.count('<th scope="col">') == 1
     assert "<ins>" not in page
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.storage.people import Role
 from tests.web.browsing import Pages
+from tests.web.seed import ALL
 
 
 def _text(pages: Pages, path: str, role: Role = Role.VIEWER) -> str:
@@ -81,6 +82,40 @@ def test_an_order_of_which_nothing_is_known_says_what_counts(shown: Pages) -> No
     assert "No consent is on record" in text
     assert "Marketing Unknown" in text
     assert "As granted, by the store's rule for unknown consent" in text
+
+
+def test_an_entry_that_could_not_be_read_is_not_called_an_answer(told: Pages) -> None:
+    order = told.story.woo(1070, None)
+    order["meta_data"].append({"id": 5, "key": "_consent_gateway", "value": "{not json"})
+    told.story.post(order)
+    text = _text(told, "/admin/orders/acme/1070")
+    assert "Status An answer came with the order, but it could not be read" in text
+    assert "Marketing Denied" in text
+
+
+def test_many_attempts_with_one_answer_are_one_entry_that_opens(pages: Pages) -> None:
+    shop = pages.story
+    shop.sender.answers = {"container": [503] * 59}
+    shop.post(shop.woo(8, ALL))
+    for _ in range(70):
+        shop.dispatch()
+        shop.clock.pass_by(hours=1)
+    text = _text(pages, "/admin/orders/acme/8")
+    assert "Attempts 1 to 59 to container: answered 503" in text
+    assert text.count("answered 503") == 1
+    assert "59 attempts 1 18 Nov 2026" in text
+    assert "Attempt 60 to container: accepted (200)" in text
+
+
+def test_an_order_that_only_a_refund_told_of_has_a_page(pages: Pages) -> None:
+    pages.story.capture("12")
+    pages.story.dispatch()
+    address = f"/admin/orders/nordlicht/{pages.story.deliveries()[0]['order_id']}"
+    assert address in pages.as_role(Role.VIEWER).get("/admin/deliveries?store=nordlicht").text
+    text = _text(pages, address)
+    assert "The order itself has not come in" in text
+    assert "Refund received refunds/create" in text
+    assert "Attempt 1 to container: accepted (200)" in text
 
 
 def test_an_order_that_waits_says_until_when(shown: Pages) -> None:

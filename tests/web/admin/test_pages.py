@@ -147,6 +147,13 @@ def test_a_rare_order_is_found_by_looking_further(pages: Pages) -> None:
     assert 'rel="next"' not in further
 
 
+def test_a_very_long_number_is_shortened_in_lists_only(pages: Pages) -> None:
+    _add_orders(pages, 1, number="ORD-" + "7" * 60)
+    viewer = pages.as_role(Role.VIEWER)
+    assert _numbers(viewer.get("/admin/orders").text) == ["ORD-" + "7" * 18 + "…" + "7" * 9]
+    assert "ORD-" + "7" * 60 in viewer.get("/admin/orders/acme/20000").text
+
+
 def test_dates_narrow_the_orders(shown: Pages) -> None:
     viewer = shown.as_role(Role.VIEWER)
     assert _numbers(viewer.get("/admin/orders?since=2026-11-18&until=2026-11-18").text) == ["1042"]
