@@ -116,6 +116,7 @@ class Worker:
 
     def step(self) -> bool:
         """Claim once and hand out what came; False when there was nothing that could be started."""
+        self._give_back([claimed for lane in self._lanes.values() for claimed in lane.take_stale()])
         limits = {one: room for one, lane in self._lanes.items() if (room := lane.room) > 0}
         claimed = _by_turns(self._claim(limits)) if limits else []
         for start in range(0, len(claimed), _TOGETHER):
@@ -163,11 +164,8 @@ class Worker:
             _log.exception("delivery %d cannot be prepared", claimed.id)
             return self._put_off(claimed)
 
-    def _send(self, prepared: Prepared, waited_seconds: float, has_more: bool) -> None:
+    def _send(self, prepared: Prepared, has_more: bool) -> None:
         claimed = prepared.claimed
-        if waited_seconds > _STALE_SECONDS:
-            self._give_back([claimed])
-            return
         try:
             self._outcomes.add([self._dispatch.send(prepared)], has_more=has_more)
         except Exception:
@@ -227,34 +225,41 @@ class _Clock:
 class _Lane:
     """The threads of one destination."""
 
-    def __init__(
-        self, name: str, threads: int, send: Callable[[Any, float, bool], None], freed: Callable[[], None]
-    ) -> None:
-        """`send` is told how long a delivery waited here, and whether more waits behind it."""
+    def __init__(self, name: str, threads: int, send: Callable[[Any, bool], None], freed: Callable[[], None]) -> None:
+        """`send` is told whether more waits behind a delivery."""
         self._name = name
         self._most_threads = threads
         self._send = send
         self._freed = freed
         self._changed = threading.Condition()
         self._waiting: deque[tuple[float, Any]] = deque()
+        self._stale: list[Claimed] = []
         self._threads: list[threading.Thread] = []
-        self._under_way = 0
+        self._begun: dict[int, float] = {}  # deliveries under way, since when
         self._usual_seconds = 1.0
         self._is_closed = False
 
     @property
     def room(self) -> int:
         """How many more deliveries this lane takes now; nothing until half of its room is free."""
-        soon = int(self._most_threads * _AHEAD_SECONDS / max(self._usual_seconds, 1e-4))
-        most = max(self._most_threads, min(soon, _MOST_AHEAD))
-        free = most - len(self._waiting) - self._under_way
-        return free if free * 2 >= most or not self._waiting else 0
+        with self._changed:
+            usual_seconds = max(self._usual_seconds, self._held_up_seconds(), 1e-4)
+            soon = int(self._most_threads * _AHEAD_SECONDS / usual_seconds)
+            most = max(self._most_threads, min(soon, _MOST_AHEAD))
+            free = most - len(self._waiting) - len(self._begun)
+            return free if free * 2 >= most or not self._waiting else 0
+
+    def _held_up_seconds(self) -> float:
+        """For how long no thread has been free."""
+        if len(self._begun) < self._most_threads:
+            return 0.0
+        return time.monotonic() - max(self._begun.values())
 
     def put(self, prepared: Sequence[Any]) -> None:
         now = time.monotonic()
         with self._changed:
             self._waiting.extend((now, one) for one in prepared)
-            while self._under_way + len(self._waiting) > len(self._threads) < self._most_threads:
+            while len(self._begun) + len(self._waiting) > len(self._threads) < self._most_threads:
                 self._add_thread()
             self._changed.notify(len(prepared))
 
@@ -262,10 +267,17 @@ class _Lane:
         """Start nothing more, and return what had not been started."""
         with self._changed:
             self._is_closed = True
-            unsent = [prepared.claimed for _, prepared in self._waiting]
+            unsent = [*self._stale, *(prepared.claimed for _, prepared in self._waiting)]
             self._waiting.clear()
             self._changed.notify_all()
         return unsent
+
+    def take_stale(self) -> list[Claimed]:
+        """Return what waited here for too long."""
+        with self._changed:
+            self._set_aside()
+            stale, self._stale = self._stale, []
+        return stale
 
     def join(self, timeout_seconds: float) -> None:
         ends_at = time.monotonic() + timeout_seconds
@@ -278,31 +290,37 @@ class _Lane:
         self._threads[-1].start()
 
     def _run(self) -> None:
-        while (taken := self._take()) is not None:
-            put_at, prepared = taken
-            started_at = time.monotonic()
+        while (prepared := self._take()) is not None:
             try:
-                self._send(prepared, started_at - put_at, bool(self._waiting))
+                self._send(prepared, bool(self._waiting))
             except Exception:
                 _log.exception("delivery %d was left to its lease", prepared.claimed.id)
-            self._done(time.monotonic() - started_at)
+            self._done(prepared.claimed.id)
 
-    def _take(self) -> tuple[float, Any] | None:
+    def _take(self) -> Any:
         with self._changed:
+            self._set_aside()
             while not self._waiting and not self._is_closed:
                 self._changed.wait()
+                self._set_aside()
             if not self._waiting:
                 return None
-            self._under_way += 1
-            return self._waiting.popleft()
+            _, prepared = self._waiting.popleft()
+            self._begun[prepared.claimed.id] = time.monotonic()
+            return prepared
 
-    def _done(self, seconds: float) -> None:
+    def _done(self, delivery_id: int) -> None:
         with self._changed:
-            self._under_way -= 1
+            seconds = time.monotonic() - self._begun.pop(delivery_id)
             self._usual_seconds += 0.2 * (seconds - self._usual_seconds)
-            has_room = self.room > 0
-        if has_room:
+        if self.room > 0:
             self._freed()
+
+    def _set_aside(self) -> None:
+        """Pass over what waited for too long; the lock is held."""
+        oldest = time.monotonic() - _STALE_SECONDS
+        while self._waiting and self._waiting[0][0] < oldest:
+            self._stale.append(self._waiting.popleft()[1].claimed)
 
 
 class _Outcomes:

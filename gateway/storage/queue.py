@@ -115,7 +115,7 @@ def claim(
     A paused destination gives nothing, or one delivery when it is time to try it again. A lease that ran out is taken
     over; the attempt that was under way counts.
     """
-    allowed = _without_paused(connection, limits, lease=lease, now=now)
+    allowed, stood_still = _without_paused(connection, limits, lease=lease, now=now)
     rows = [row for destination_id, limit in allowed.items() for row in _due(connection, destination_id, limit, now)]
     taken, stopped = [row for row in rows if row["ending"] is None], [row for row in rows if row["ending"]]
     end_marked(connection, stopped, now=now)
@@ -126,7 +126,7 @@ def claim(
     ids = ids_parameter(dialect, [row["id"] for row in taken])
     execute_plan(connection, _take(dialect), {"ids": ids, "token": token, "until": now + lease})
     count_lost_attempts(connection, [row for row in taken if row["state"] == DeliveryState.SENDING], now=now)
-    return [_claimed(row, token) for row in taken]
+    return [_claimed(row, token, stood_still.get(row["destination_id"], timedelta()), now) for row in taken]
 
 
 def give_back(connection: Connection, claimed: Sequence[Claimed], *, now: datetime) -> None:
@@ -185,10 +185,12 @@ def _due(connection: Connection, destination_id: str, limit: int, now: datetime)
     return select_rows(connection, _DUE, {"destination_id": destination_id, "now": now, "most": limit})
 
 
-def _claimed(row: Row, token: str) -> Claimed:
+def _claimed(row: Row, token: str, stood_still: timedelta, now: datetime) -> Claimed:
     state = DeliveryState(row["state"])
     changed = {"state": state, "claim": token, "attempts": row["attempts"] + (state is DeliveryState.SENDING)}
     values = {**row, **changed}
+    if stood_still and row["first_attempt_at"] is not None:
+        values["first_attempt_at"] = min(row["first_attempt_at"] + stood_still, now)
     del values["ending"]
     return Claimed(**values)
 
@@ -202,7 +204,9 @@ def _by_claim(claimed: Sequence[Claimed]) -> dict[str, list[int]]:
 
 def _without_paused(
     connection: Connection, limits: Mapping[str, int], *, lease: timedelta, now: datetime
-) -> dict[str, int]:
+) -> tuple[dict[str, int], dict[str, timedelta]]:
+    """Return how many each destination may be given, and for how long those that are tried again stood still."""
+    stood_still: dict[str, timedelta] = {}
     paused = select_rows(connection, _PAUSED, {})
     allowed = {destination_id: limit for destination_id, limit in limits.items() if limit > 0}
     for row in paused:
@@ -210,9 +214,10 @@ def _without_paused(
         may_try = probe_at is not None and probe_at <= now and destination_id in allowed
         if may_try and take_probe(connection, destination_id, until=now + lease, now=now):
             allowed[destination_id] = 1
+            stood_still[destination_id] = now - row["paused_at"]
         else:
             allowed.pop(destination_id, None)
-    return allowed
+    return allowed, stood_still
 
 
 def _busy_streams(connection: Connection, new: Sequence[NewDelivery]) -> set[tuple[str, str, str]]:

@@ -1,5 +1,6 @@
 """Where connections may lead, how they end, and when they are used again."""
 
+import contextlib
 import datetime as dt
 import ipaddress
 import socket
@@ -388,6 +389,26 @@ def test_handshake_that_stands_still_is_a_connect_timeout(client_side: ssl.SSLCo
     sender = tls_sender(client_side, timeout_seconds=0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert failure_of(sender, f"https://shop.example:{silent.getsockname()[1]}/") == "connect_timeout"
+
+
+def test_receiver_that_reads_bit_by_bit_holds_nothing_up_for_longer_than_the_timeout(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    def sip(server: socket.socket) -> None:
+        sock, _ = server.accept()
+        over = threading.Event()
+        with contextlib.suppress(OSError), server_side.wrap_socket(sock, server_side=True) as wrapped:
+            while wrapped.recv(65_536):
+                over.wait(0.05)
+
+    sender = tls_sender(client_side, timeout_seconds=0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=sip, args=(server,))
+        thread.start()
+        url = f"https://shop.example:{server.getsockname()[1]}/"
+        with pytest.raises(DeliveryFailed, match="write_timeout"):
+            sender.send(OutboundRequest(method="POST", url=url, headers=(), body=b"x" * 30_000_000))
+        thread.join(60)
 
 
 def test_old_protocols_are_refused() -> None:

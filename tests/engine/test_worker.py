@@ -118,6 +118,19 @@ def test_a_hanging_destination_starves_no_other(any_database: Database, receiver
 
 
 @pytest.mark.usefixtures("worker")
+def test_what_waits_behind_a_receiver_that_hangs_is_given_back(any_database: Database, receivers: Receivers) -> None:
+    enqueue(any_database, *(a_delivery(f"quick:{n}") for n in range(80)))
+    wait_for(lambda: open_count(any_database) == 0)
+    may_end = threading.Event()
+    receivers.answers["sink"] = lambda _: DeliveryState.DELIVERED if may_end.wait(PATIENCE) else DeliveryState.DUE
+    enqueue(any_database, *(a_delivery(f"slow:{n}") for n in range(20)))
+    wait_for(lambda: _count(any_database, DeliveryState.SENDING) > PACE.threads)
+    wait_for(lambda: _count(any_database, DeliveryState.SENDING) == PACE.threads)
+    assert _count(any_database, DeliveryState.DUE) == 20 - PACE.threads
+    may_end.set()
+
+
+@pytest.mark.usefixtures("worker")
 def test_what_failed_is_tried_until_it_arrives(any_database: Database, receivers: Receivers) -> None:
     answers = iter([DeliveryState.DUE, DeliveryState.DUE])
     receivers.answers["sink"] = lambda _: next(answers, DeliveryState.DELIVERED)
@@ -245,6 +258,10 @@ def test_retries_are_brought_forward_when_the_clock_is_set_back(sqlite_url: str)
     worker.step()
     assert abs(row_of(database, "held").claimable_at - (due_at - timedelta(days=1))) < timedelta(seconds=30)
     database.close()
+
+
+def _count(database: Database, state: DeliveryState) -> int:
+    return sum(row.state == state for row in _rows(database))
 
 
 class Clock:

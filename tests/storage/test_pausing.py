@@ -8,7 +8,7 @@ from sqlalchemy import select
 from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage.database import Database
 from gateway.storage.pausing import FAILURES, PROBE_EVERY, pause, resume
-from gateway.storage.tables import destinations
+from gateway.storage.tables import deliveries, destinations
 from tests.storage.deliveries import LEASE, NOW, SECOND, a_delivery, an_attempt, claim, enqueue, fail, finish, row_of
 
 HOUR = timedelta(hours=1)
@@ -96,6 +96,15 @@ def test_the_horizon_stands_still_while_paused(any_database: Database) -> None:
     any_database.write(lambda c: pause(c, "sink", reason="maintenance", now=NOW + SECOND))
     any_database.write(lambda c: resume(c, "sink", now=NOW + SECOND + HOUR))
     assert row_of(any_database, "tried").first_attempt_at == NOW + HOUR
+
+
+def test_the_horizon_stands_still_for_what_tries_a_paused_destination(any_database: Database) -> None:
+    paused_at = _paused_by_failures(any_database)
+    later = paused_at + timedelta(days=9)
+    [probe] = claim(any_database, now=later)
+    stored = select(deliveries.c.first_attempt_at).where(deliveries.c.id == probe.id)
+    first_at = any_database.read(lambda c: c.execute(stored).scalar_one())
+    assert probe.first_attempt_at == first_at + timedelta(days=9)
 
 
 def test_pausing_again_keeps_the_time_of_the_first_pause(any_database: Database) -> None:
