@@ -1,9 +1,12 @@
 """The blueprint, what every template knows, and the headers of every answer."""
 
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, render_template, request
+from flask import Blueprint, Flask, Response, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from werkzeug.exceptions import HTTPException
@@ -62,6 +65,16 @@ def set_up_pages(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
+@cache
+def _mark_of(name: str) -> str:
+    return sha256((Path(__file__).parent / "static" / name).read_bytes()).hexdigest()[:12]
+
+
+def asset(name: str) -> str:
+    """Return the address of a file of ours, another one for each content: after an upgrade no old one is used."""
+    return url_for("admin.static", filename=name, v=_mark_of(name))
+
+
 @pages.context_processor
 def _shared() -> dict[str, Any]:
     user = signed_in()
@@ -71,6 +84,7 @@ def _shared() -> dict[str, Any]:
         "navigation": [item for item in NAVIGATION if user is not None and item.is_for(user)],
         "words": words,
         "csrf_token": generate_csrf,
+        "asset": asset,
         "is_fragment": request.headers.get("HX-Request") == "true",
     }
 
@@ -87,7 +101,8 @@ def add_headers(response: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if request.endpoint == "admin.static":
-        headers["Cache-Control"] = "public, max-age=3600"
+        life = "31536000, immutable" if "v" in request.args else "3600"
+        headers["Cache-Control"] = f"public, max-age={life}"
     else:
         headers["Cache-Control"] = "no-store"
     if running().settings.web.base_url.startswith("https://"):

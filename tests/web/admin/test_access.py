@@ -148,6 +148,15 @@ def test_pages_are_neither_cached_framed_nor_scripted_by_others(told: Pages) -> 
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_files_are_kept_until_they_change(shown: Pages) -> None:
+    browser = shown.browser()
+    addresses = re.findall(r'(?:href|src)="(/admin/static/[^"]+)"', browser.get("/admin/sign-in").text)
+    assert len(addresses) == 4
+    for address, life in [*((one, "31536000, immutable") for one in addresses), ("/admin/static/admin.css", "3600")]:
+        with browser.get(address) as answer:
+            assert (answer.status_code, answer.headers["Cache-Control"]) == (200, f"public, max-age={life}")
+
+
 def test_no_page_holds_inline_script_or_style(told: Pages) -> None:
     owner = told.as_role(Role.OWNER)
     for method, path, _ in _guarded(told):

@@ -12,6 +12,7 @@ from gateway.web.admin.guard import ROLES
 from tests.web.admin.test_access import path_of, rules_of
 from tests.web.admin.test_pages import a_policy
 from tests.web.browsing import Browser, Pages, open_pages
+from tests.web.seed import ALL
 
 JUNK = ("\0", "older.1~\0", "9" * 30, "older." + "9" * 30, "9999-12-31", "0001-01-01", "//[", "²", "x" * 5000)
 LISTS = ("orders", "deliveries", "sessions", "audit")
@@ -143,6 +144,27 @@ def test_signing_in_keeps_nothing_of_the_session_before(pages: Pages) -> None:
         assert "planted" not in cookie
     browser.token = planted
     assert browser.post("/admin/find", {"text": "1"}).status_code == 400
+
+
+def test_what_a_shop_writes_is_nowhere_markup(pages: Pages) -> None:
+    evil, shop, owner = "<img src=x onerror=alert(1)>\"'", pages.story, pages.as_role(Role.OWNER)
+    order = shop.woo(7, ALL, number=evil, status=evil, currency=evil, total=evil, customer_note=evil)
+    order["meta_data"] += [{"id": 1, "key": evil, "value": {evil: evil}}]
+    shop.post(order)
+    shop.dispatch()
+    for path in ("orders", "orders/acme/7", "deliveries", "deliveries/1", "deliveries/2"):
+        text = owner.get(f"/admin/{path}").text
+        assert "<img" not in text, path
+    for path, form in (
+        ("find", {"text": evil}),
+        ("deliveries/2/reveal", {}),
+        ("deliveries/ask", {"verb": "retry", "id": "2", "back": f"/admin/{evil}"}),
+        ("policy/acme/preview", a_policy(mode="anonymize", hold_seconds=evil)),
+        ("policy/acme/preview", a_policy(mode="off")),
+    ):
+        assert "<img" not in owner.post(f"/admin/{path}", form).text, path
+    shown = owner.get("/admin/orders/acme/7.json")
+    assert (shown.mimetype, shown.headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
 
 
 def _tries(pages: Pages, address: str, **headers: str) -> int:

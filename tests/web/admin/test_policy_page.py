@@ -1,10 +1,14 @@
 """The policy page: every key explained, what-if before saving, every change a version."""
 
+import json
 import re
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.cli.program import main
 from gateway.settings import DEFAULT_POLICY
 from gateway.storage.people import Role
 from gateway.storage.policies import newest_policy
@@ -52,6 +56,56 @@ def test_what_if_shows_what_would_change_and_saves_nothing(told: Pages) -> None:
     assert re.search(r"newsletter \d+ \d+ \d+ \d+ \d+ \d+", text)
     assert _newest(told)["version"] == 2
     assert told.story.deliveries() == before
+
+
+_SETTINGS = """
+database.url = "{url}"
+security.key = "{key}"
+worker.allow_private_destinations = true
+stores = [{{id = "acme", platform = "woocommerce", secrets = ["shop-secret"]}}]
+[[destinations]]
+id = "container"
+kind = "webhook"
+url = "https://container.example/in"
+purposes = ["marketing", "analytics"]
+[[destinations]]
+id = "newsletter"
+kind = "webhook"
+url = "https://newsletter.example/in"
+purposes = ["marketing"]
+[[destinations]]
+id = "statistics"
+kind = "webhook"
+url = "https://statistics.example/in"
+purposes = ["analytics"]
+"""
+
+
+def _simulated(pages: Pages, folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    settings = pages.story.settings
+    written = folder / "settings.toml"
+    written.write_text(_SETTINGS.format(url=settings.database.url, key=settings.security.key), encoding="utf-8")
+    asked = ["simulate", "--settings", str(written), "--store", "acme", "--mode", "anonymize", "--unknown", "deny"]
+    assert main([*asked, "--json"]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def _tally(one: dict[str, Any]) -> str:
+    """A destination's row as the page shows it: both numbers where they differ."""
+    kinds = ("as_is", "redacted", "suppressed")
+    pairs = [(one["before"][kind], one["after"][kind]) for kind in kinds]
+    cells = [f"{then}" if then == now else f"{then} {now}" for then, now in pairs]
+    return " ".join([one["destination"], *cells, str(one["changed"])])
+
+
+def test_what_if_and_the_command_line_agree(told: Pages, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = _words(told.as_role(Role.OWNER).post("/admin/policy/acme/preview", a_policy(mode="anonymize")).text)
+    said = _simulated(told, tmp_path, capsys)
+    assert f"{said['changed_orders']} orders would leave differently" in text
+    assert [one["destination"] for one in said["destinations"]] == ["container", "newsletter", "statistics"]
+    for one in said["destinations"]:
+        assert _tally(one) in text
 
 
 def test_saving_makes_a_version_and_the_history_tells_of_it(told: Pages) -> None:
