@@ -179,15 +179,21 @@ def latest_of(connection: Connection, row: Row, policy: Policy, context: Context
 
 
 def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewals: bool = False) -> list[Lowering]:
-    """What was received after the freezing of the record that counts; without a record, all that is known."""
+    """What was received after the freezing of the record that counts; without a record, all that is known.
+
+    A withdrawal that names the order itself was made after it, also when it comes before the order's webhook.
+    """
     store_id = row["store_id"]
     since = None
     if counting is not None and counting["consent_state"] is not None:
         since = counting["recorded_at"] if counting["given_after"] else counting["frozen_at"]
     found: list[Lowering] = []
+    withdrawn: list[Lowering] = []
     for one in (row, counting) if counting is not None and counting is not row else (row,):
+        of_order = context.lowerings.get((store_id, "order", one["order_id"]), [])
+        withdrawn += [lowering for lowering in of_order if lowering.by == "withdrawal"]
+        found += [lowering for lowering in of_order if lowering.by != "withdrawal"]
         for kind, subject in (
-            ("order", one["order_id"]),
             ("session", one["session_hash"]),
             ("email", one["email_hash"]),
         ):
@@ -195,7 +201,7 @@ def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewal
         found += _of_customer(context, store_id, one["customer_id"], with_renewals=with_renewals)
         for subscription_id in one["subscription_ids"] if with_renewals else ():
             found += context.lowerings.get((store_id, "subscription", subscription_id), [])
-    return _after(found, since)
+    return [*withdrawn, *_after(found, since)]
 
 
 def _of_customer(

@@ -16,6 +16,7 @@ from gateway.flow.parts import Parts
 from gateway.flow.reconcile import Progress, Reconciler, Report
 from gateway.flow.renewals import Renewals
 from gateway.flow.showing import show_order
+from gateway.flow.statement import key_of_order
 from gateway.flow.stores.api import StoreFailed
 from gateway.flow.watching import Watcher
 from gateway.ingest.platform import PlatformReader
@@ -147,7 +148,7 @@ class Gateway:
         )
 
     def _key_hashes(self, order: Order) -> tuple[str, ...]:
-        named = [("order_id", order.order_id), ("order_key", order.order_key)]
+        named = [("order_id", order.order_id), ("order_key", key_of_order(order.order_id, order.order_key))]
         named += [("checkout_token", token) for token in order.checkout_tokens]
         return tuple(self.keyring.digest(purpose, value) for purpose, value in named if value)
 

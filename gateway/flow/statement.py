@@ -55,6 +55,11 @@ class Statement:
         return bool(subject.order_id or subject.order_key or subject.checkout_token)
 
 
+def key_of_order(order_id: str | None, order_key: str | None) -> str | None:
+    """Return what is hashed of an order's key: it opens the order that it belongs to, and no other."""
+    return f"{order_id}:{order_key}" if order_id and order_key else None
+
+
 def make_statement(parts: Parts, store_id: str, signal: Signal) -> Statement:
     """Return a signal with everything that its transaction needs; a browser never speaks for a customer."""
     keyring, subject = parts.keyring, signal.subject
@@ -75,7 +80,8 @@ def make_statement(parts: Parts, store_id: str, signal: Signal) -> Statement:
         session_hash=digest("session", subject.session_id),
         customer_hash=None if is_browser else digest("customer", subject.customer_id),
         email_hash=None if is_browser else digest("email", subject.email),
-        key_hash=digest("order_key", subject.order_key) or digest("checkout_token", subject.checkout_token),
+        key_hash=digest("order_key", key_of_order(subject.order_id, subject.order_key))
+        or digest("checkout_token", subject.checkout_token),
         id_hash=None if is_browser else digest("order_id", subject.order_id),
         sealed=keyring.seal(orjson.dumps(signal.raw), purpose="evidence") if signal.raw else None,
     )

@@ -41,7 +41,7 @@ def read_signal(body: Mapping[str, object], *, channel: Channel, sec_gpc: bool, 
     spoken = [(name, EVIDENCE[name](text)) for name, text in strings.items()]
     evidence = _checked_by(stated, spoken) if is_stated else _told_by(stated, spoken)
     has_gpc = form.flag("gpc") or stated.basis is Basis.GPC or sec_gpc or any(one.gpc for _, one in spoken)
-    has_answer = is_stated or any(one.state is SignalState.ANSWERED for _, one in spoken)
+    has_answer = form.has("categories") or any(one.state is SignalState.ANSWERED for _, one in spoken)
     evidence = settled(replace(evidence, state=_state(form, channel, evidence, has_answer=has_answer or has_gpc)))
     form.finish()
     return Signal(

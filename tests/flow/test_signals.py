@@ -87,6 +87,12 @@ def test_silence_inside_an_answer_is_a_denial(open_: Open) -> None:
     assert visitor.answers(marketing=True, analytics=None) == {"analytics": "denied", "marketing": "granted"}
 
 
+def test_answer_without_categories_denies_what_was_granted(open_: Open) -> None:
+    visitor = open_()
+    visitor.grants()
+    assert visitor.says(state="answered", categories={}) == {"analytics": "denied", "marketing": "denied"}
+
+
 def test_objection_of_the_browser_outweighs_the_click(open_: Open) -> None:
     visitor = open_()
     assert visitor.grants(sec_gpc=True) == {"analytics": "granted", "marketing": "denied"}
@@ -193,6 +199,13 @@ def test_key_that_does_not_fit_changes_nothing_and_is_answered_alike(open_: Open
     assert visitor.shop.order(2)["order_time"]["status"] == "unknown"
 
 
+def test_parked_key_opens_only_the_order_that_it_was_shown_for(open_: Open) -> None:
+    visitor = open_()
+    visitor.grants(order_id="2", order_key="wc_order_1")
+    visitor.shop.post(a_woo_order(1))
+    assert visitor.shop.order(1)["order_time"]["status"] == "unknown"
+
+
 def test_parked_signal_is_forgotten_after_an_hour(open_anywhere: Open) -> None:
     visitor = open_anywhere(unknown="deny")
     visitor.grants(order_id="1", order_key="wc_order_1")
@@ -240,6 +253,17 @@ def test_withdrawal_between_two_attempts_cancels_the_order(open_anywhere: Open, 
     visitor.shop.dispatch()
     assert len(visitor.shop.sender.requests) == 1
     assert visitor.shop.order(1)["effective"]["lowered"]["marketing"]["by"] == "withdrawal"
+
+
+def test_withdrawal_of_an_order_counts_before_its_webhook_comes(open_anywhere: Open) -> None:
+    visitor = open_anywhere()
+    visitor.withdraws(order_id="1", categories=["marketing"])
+    visitor.shop.clock.pass_by(seconds=1)
+    visitor.shop.post(a_woo_order(1, an_entry(ALL)))
+    visitor.shop.dispatch()
+    [sent] = visitor.shop.sender.payloads
+    assert sent["consent"]["applied"] == {"analytics": True, "marketing": False}
+    assert sent["consent"]["lowered"]["marketing"]["by"] == "withdrawal"
 
 
 def test_withdrawal_of_one_category_leaves_the_order_due(open_: Open) -> None:

@@ -125,6 +125,10 @@ def test_answer_needs_something_answered(channel: Channel) -> None:
     assert errors == {"categories": ["Needed when the state is answered."]}
 
 
+def test_answer_with_no_category_at_all_is_an_answer() -> None:
+    assert browser(state="answered", categories={}).evidence.state is SignalState.ANSWERED
+
+
 def test_server_answers_unless_it_says_otherwise() -> None:
     assert mistakes(Channel.SERVER, session_id=SESSION).keys() == {"categories"}
     assert server(session_id=SESSION, state="pending").evidence.state is SignalState.PENDING
