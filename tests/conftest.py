@@ -9,10 +9,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.storage.database import Database
 from gateway.storage.migrating import migrate
 from gateway.storage.tables import metadata
+
+# How fast examples are made says nothing where a machine has other work to do.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 _TEMPLATE = "gateway_template"
 _counter = itertools.count()

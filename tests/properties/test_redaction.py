@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model.decision import Strip
@@ -116,7 +116,7 @@ def planted(draw: st.DrawFn) -> tuple[Shape, dict[str, Any], str, set[str]]:
     return shape, payload, value, touched
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=150)
 @given(planted())
 def test_no_denied_value_leaves(case: tuple[Shape, dict[str, Any], str, set[str]]) -> None:
     shape, payload, value, touched = case
@@ -131,7 +131,7 @@ def test_no_denied_value_leaves(case: tuple[Shape, dict[str, Any], str, set[str]
     assert value.casefold() not in shown
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=80)
 @given(planted(), st.sampled_from(REBUILDING))
 def test_no_ecommerce_value_changes(case: tuple[Shape, dict[str, Any], str, set[str]], strip: Strip) -> None:
     shape, payload, _, touched = case
@@ -144,7 +144,7 @@ def test_no_ecommerce_value_changes(case: tuple[Shape, dict[str, Any], str, set[
         assert {k: after.get(k) for k in untouched} == {k: before.get(k) for k in untouched}
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=80)
 @given(planted(), st.sampled_from(REBUILDING), st.sampled_from(REBUILDING))
 def test_less_consent_never_sends_more(
     case: tuple[Shape, dict[str, Any], str, set[str]], one: Strip, other: Strip
@@ -171,7 +171,7 @@ def skus(payload: dict[str, Any]) -> set[str]:
     return {"", *(str(item.get(key)) for item in items for key in ("sku", "product_id", "variant_id", "id"))}
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=150)
 @given(
     payload=st.dictionaries(st.sampled_from(field_names) | st.text(max_size=12), anything, max_size=8),
     shape=st.sampled_from(list(Shape)),
@@ -186,7 +186,7 @@ def test_any_object_is_redacted_and_left_as_it_was(payload: dict[str, Any], shap
     assert redact(redacted.payload, shape=shape, strip=strip, rules=RULES).payload == redacted.payload
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_value_in_any_field_of_an_order_ends(data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from(list(BASES)))
