@@ -20,6 +20,7 @@ PERSONS = frozenset(
 PERSON_KEYS = frozenset({"customer_id", "user_id", "external_id", "customerid", "client_id", "uid", "profile_id"})
 ORDER_NUMBER = re.compile(r"[A-Za-z]{0,8}[\-_#/]?(?:\d{2,4}[\-_/])?\d{1,10}")
 NUMBER_KEY = re.compile(r"(?:^|_)(?:id|number)$")
+TOKEN = re.compile(r"[a-z0-9_\-]+")
 PLATFORM_NUMBER = re.compile(r"[\w:/#\-]+", re.ASCII)
 PLAIN_WORDS = re.compile(r"[^\W\d_]+(?:[ _\-][^\W\d_]+)*")
 OUR_OWN = frozenset({"consent", "consent_state", "x-ga-gcs"})
@@ -128,11 +129,18 @@ def _gather(leaves: list[Leaf], path: tuple[str, ...], value: Any) -> None:
 
 
 def _holds(leaf: Leaf, denied: Denied) -> bool:
-    if _is_own(leaf) or (_is_order_word(leaf) and not _is_person(leaf)) or leaf.path[-1:] in GEO_PATHS:
+    if _is_own(leaf) or leaf.path[-1:] in GEO_PATHS:
+        return False
+    # The platform's words may be anybody's name, but not a whole name, or in another spelling: `flat_rate`.
+    if _is_order_word(leaf) and not _is_person(leaf) and (TOKEN.fullmatch(leaf.text) or not _is_full_name(denied)):
         return False
     if denied.kind in LOOSE and _is_attribution(leaf):
         return False
     return Reading(leaf.text).holds(denied)
+
+
+def _is_full_name(denied: Denied) -> bool:
+    return denied.kind == Kind.NAME and " " in denied.value.strip()
 
 
 def _is_whole(leaf: Leaf, needle: str) -> bool:

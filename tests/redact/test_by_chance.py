@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.model.decision import Strip
+from gateway.redact.proof import prove
 from gateway.redact.spellings import Reading
 from gateway.redact.verdict import Denied, Kind
 from tests.redact.orders import ANALYTICS_DENIED, DENIED, gate, line_item, meta_of, woocommerce_order
@@ -145,3 +147,9 @@ def test_name_is_found_in_a_code_without_its_accents(code: str) -> None:
     order = woocommerce_order(coupon_lines=[{"id": 1, "code": code, "discount": "1.00"}])
     order["billing"] |= {"first_name": "Jiří", "last_name": "Müller"}
     assert gate(order).payload["coupon_lines"] == [{"id": 1, "discount": "1.00"}]
+
+
+@pytest.mark.parametrize("told", ["Annabella Canarová", "QW5uYWJlbGxhIENhbmFyb3bDoQ=="])
+def test_whole_name_in_a_word_of_the_platform_is_a_leak(told: str) -> None:
+    redacted = gate(woocommerce_order())
+    assert prove(orjson.dumps({**redacted.payload, "created_via": told}), redacted.denied) == ("billing.first_name",)
