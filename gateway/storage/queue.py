@@ -247,7 +247,7 @@ _DUE: Final = (
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
 )
-_PAUSED: Final = select(destinations.c.destination_id, destinations.c.probe_at).where(
+_PAUSED: Final = select(destinations.c.destination_id, destinations.c.paused_at, destinations.c.probe_at).where(
     destinations.c.paused_at.is_not(None)
 )
 
