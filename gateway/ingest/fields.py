@@ -48,8 +48,7 @@ def id_of(value: object) -> str | None:
 
 def ids_of(values: object, *, key: str = "id") -> tuple[str, ...]:
     """Return the ids of a JSON array of objects."""
-    found = (id_of(item.get(key)) for item in objects_of(values))
-    return tuple(one for one in found if one)
+    return tuple(one for item in objects_of(values) if (one := id_of(item.get(key))))
 
 
 def text_of(value: object, *, most: int = 255) -> str:
@@ -66,8 +65,11 @@ def secret_of(value: object) -> str | None:
 
 def email_of(*values: object) -> str | None:
     """Return the first e-mail address among `values`, trimmed and in lower case."""
-    texts = (text_of(value, most=320).lower() for value in values)
-    return next((text for text in texts if "@" in text), None)
+    for value in values:
+        text = text_of(value, most=320).lower()
+        if "@" in text:
+            return text
+    return None
 
 
 def integer_of(value: object) -> int | None:
