@@ -249,6 +249,7 @@ def test_secret_is_not_trimmed() -> None:
         ("subscription", Origin.RENEWAL),
         ("pos-rest-api", Origin.POS),
         ("import", Origin.IMPORT),
+        ("woocommerce_csv_importer", Origin.IMPORT),
     ],
 )
 def test_origin_follows_what_made_the_order(created_via: str, origin: Origin) -> None:

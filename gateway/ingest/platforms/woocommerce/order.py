@@ -26,7 +26,7 @@ _CREATED_VIA: Final[Mapping[str, Origin]] = {
     "rest-api": Origin.API,
     "subscription": Origin.RENEWAL,
     **dict.fromkeys(("pos", "pos-rest-api", "woocommerce-pos", "openpos"), Origin.POS),
-    **dict.fromkeys(("import", "importer", "csv-import", "csv_import", "migration"), Origin.IMPORT),
+    "migration": Origin.IMPORT,
 }
 _RELATIONS: Final[Mapping[str, Relation]] = {
     "_subscription_renewal": Relation.RENEWAL,
@@ -88,7 +88,8 @@ def _relation(entries: list[tuple[str, object]]) -> tuple[Relation, tuple[str, .
 def _origin(
     payload: dict[str, object], entries: list[tuple[str, object]], relation: Relation, *, is_answered: bool
 ) -> Origin:
-    origin = _CREATED_VIA.get(text_of(payload.get("created_via")).lower())
+    created_via = text_of(payload.get("created_via")).lower()
+    origin = _CREATED_VIA.get(created_via) or (Origin.IMPORT if "import" in created_via else None)
     if relation is Relation.RENEWAL:
         # An early renewal is paid in the checkout; with a consent entry of its own the shopper answered there.
         return Origin.CHECKOUT if origin is Origin.CHECKOUT and is_answered else Origin.RENEWAL
