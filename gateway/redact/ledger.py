@@ -51,7 +51,7 @@ class Ledger:
         """Look for nothing that may leave."""
         if not self.allowed:
             return
-        for key in [key for key, denied in self.denied.items() if self._may_leave(needle_of(denied.value))]:
+        for key in [key for key, denied in self.denied.items() if self._may_leave(denied.needle)]:
             del self.denied[key]
 
     def _may_leave(self, needle: str) -> bool:
@@ -94,8 +94,7 @@ class Ledger:
         """
         asked = {path for path in self.removed if "?" in path}
         written = "\n".join((*self.unknown, *asked)).casefold()
-        spelled = map(needle_of, [denied.value for denied in self.denied.values()] if written else ())
-        needles = {needle for needle in spelled if needle in written}
+        needles = {one.needle for one in self.denied.values() if one.needle in written} if written else set()
         shown = {path: _masked(path, needles) if needles else path for path in (*self.unknown, *asked)}
         keys = {name if shown[path] == path else "*" for path, name in self.unknown.items()}
         for key, denied in self.denied.items():
@@ -110,7 +109,7 @@ class Ledger:
         search = search_of(kind, text)
         if text.lower() in self.rules.shop_hosts or (kind is Kind.IP and not is_public_address(text)):
             search = Search.NEVER
-        self.denied[kind, text] = Denied(path=path, kind=kind, value=text, search=search)
+        self.denied[kind, text] = Denied(path, kind, text, search, needle_of(text))
 
     def denies_contact(self) -> bool:
         """Whether contact data goes."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.redact.shapes import Field, Table, tables
-from gateway.redact.spellings import NOT_DIGIT, Reading, folded, needle_of
+from gateway.redact.spellings import NOT_DIGIT, Reading, folded, wanted_needle
 from gateway.redact.verdict import CONTACT, LOOSE, Denied, Kind, Search
 
 # Names, places and numbers are words that an order may use for something else; a hit is looked at where it stands.
@@ -51,7 +51,7 @@ def prove(outbound: bytes, denied: Sequence[Denied]) -> tuple[str, ...]:
     if not wanted:
         return ()
     output = _Output(outbound)
-    return tuple(sorted({value.path for value in wanted if output.leaks(value)}))
+    return tuple(sorted({value.path for value in output.suspects(wanted) if output.leaks(value)}))
 
 
 class _Output:
@@ -61,6 +61,9 @@ class _Output:
         self._outbound = outbound
         self._text = outbound.decode("utf-8", "replace")
         self._reading = Reading(self._text)
+
+    def suspects(self, wanted: Sequence[Denied]) -> list[Denied]:
+        return self._reading.suspects(wanted)
 
     def leaks(self, denied: Denied) -> bool:
         if denied.search is Search.WHOLE:
@@ -81,14 +84,14 @@ class _Output:
         return bool(holding) and all(_is_another_number(leaf, denied) for leaf in holding) and not self._is_key(denied)
 
     def _has_whole(self, denied: Denied) -> bool:
-        needle = needle_of(denied.value)
+        needle = wanted_needle(denied)
         if not needle or not self._reading.may_be_whole(needle) or needle not in self._wholes:
             return False
         return any(_is_whole(leaf, needle) for leaf in self._leaves)
 
     def _is_key(self, denied: Denied) -> bool:
         """Whether the value is an object's key; a plain word of a field name proves nothing."""
-        needle = needle_of(denied.value)
+        needle = wanted_needle(denied)
         return any(needle in key for key in self._keys if not key.isidentifier())
 
     @cached_property

@@ -27,6 +27,8 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 PRINTABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]*")
 HEX = re.compile(r"[0-9a-fA-F]+")
+LONG_PART = re.compile(r"[0-9A-Za-z+]{22}")
+SPELLING_MARK = re.compile(r"[\\%+&]")
 JOINTS = re.compile(r"[/_\-=]+")  # base64 may be a part of a path or of a code
 PARTS = re.compile(r"[^0-9a-zA-Z]+")
 MARKS_BEFORE, MARKS_AFTER = '":[,\n', '",}]\n'  # an empty string is in both: where the text ends
@@ -55,6 +57,7 @@ NOT_PUBLIC = {
 }
 NETWORKS = {version: tuple(map(ip_network, written)) for version, written in NOT_PUBLIC.items()}
 SHORTEST_PHONE, LONGEST_PHONE, PHONE_TAIL = 7, 15, 8
+WRITTEN_OTHERWISE = frozenset({Kind.PHONE, Kind.IP})
 
 
 class Reading:
@@ -63,6 +66,10 @@ class Reading:
     def __init__(self, text: str) -> None:
         """Decode those pieces of `text` that say something else once they are decoded, and what they say in turn."""
         self.digests: set[bytes] = set()
+        if _is_spelled_once(text):
+            self.plain: str = text.lower()
+            self._own_chars: int | None = None
+            return
         layers = [text]
         waiting = [text]
         for _ in range(DEEPEST):
@@ -81,9 +88,16 @@ class Reading:
             return frozenset()
         return frozenset(line.strip() for line in self.plain[self._own_chars :].split("\n"))
 
+    def suspects(self, wanted: Iterable[Denied]) -> list[Denied]:
+        """Return the values that may be in the text; of the others one look tells that they are not."""
+        if self.digests:
+            return list(wanted)
+        plain = self.plain
+        return [one for one in wanted if wanted_needle(one) in plain or one.kind in WRITTEN_OTHERWISE]
+
     def holds(self, denied: Denied) -> bool:
         """Whether the value is in the text, as it is, in another spelling, or as a digest."""
-        needle = needle_of(denied.value)
+        needle = wanted_needle(denied)
         if not needle:
             return False
         if denied.kind == Kind.IP:
@@ -158,6 +172,8 @@ class Reading:
 
     def _runs(self, text: str) -> Iterator[str]:
         """The runs that may be base64; digests among them, and those in hex, are written down."""
+        if len(text) < SHORTEST_RUN:
+            return
         pieces = set(text.encode("utf-8", "replace").translate(RUNS).split())
         for run in [piece.decode("ascii") for piece in pieces if len(piece) >= SHORTEST_RUN]:
             if len(run) >= BASE64_CHARS[0]:
@@ -165,6 +181,18 @@ class Reading:
             if run != run.lower() and not WORDS.fullmatch(run):
                 yield run
                 yield from (part for part in JOINTS.split(run) if len(part) >= SHORTEST_RUN and len(part) < len(run))
+
+
+def _is_spelled_once(text: str) -> bool:
+    """Whether a short text plainly says what it says: nothing in it can be decoded, or be a digest."""
+    if len(text) >= BASE64_CHARS[0] or not text.isascii() or SPELLING_MARK.search(text):
+        return False
+    return len(text) < SHORTEST_RUN or text == text.lower()
+
+
+def wanted_needle(denied: Denied) -> str:
+    """Return the form in which a denied value is looked for."""
+    return denied.needle or needle_of(denied.value)
 
 
 def needle_of(value: str) -> str:
@@ -292,7 +320,9 @@ def _digests_in(run: str) -> Iterator[bytes]:
     letters = run.strip("=")
     if len(letters) in BASE64_CHARS and letters != letters.lower():
         yield _plain_bytes(letters.replace("-", "+").replace("_", "/"))
-    for part in JOINTS.split(letters) if len(letters) > BASE64_CHARS[0] else ():
+    if not LONG_PART.search(letters):
+        return
+    for part in JOINTS.split(letters):
         if len(part) in BASE64_CHARS and part != part.lower():
             yield _plain_bytes(part)
     for part in PARTS.split(letters):

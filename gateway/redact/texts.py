@@ -92,7 +92,7 @@ class Texts:
         if not wanted or not self.spots:
             return []
         reading = Reading("\n".join(spot.text for spot in self.spots))
-        held = [denied for denied in wanted if reading.holds(denied)]
+        held = [denied for denied in reading.suspects(wanted) if reading.holds(denied)]
         return [spot for spot in self.spots if _holds_any(spot, held)] if held else []
 
 

@@ -96,12 +96,16 @@ class Finding(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """One value that must not leave; `path` and `kind` may be shown, the value never."""
+    """One value that must not leave; `path` and `kind` may be shown, the value never.
+
+    `needle` is the value as it is looked for, kept because it is looked for in several texts.
+    """
 
     path: str
     kind: str
     value: str
     search: Search = Search.ANYWHERE
+    needle: str = ""
 
     def __repr__(self) -> str:
         return f"Denied(path={self.path!r}, kind={self.kind!r}, search={self.search!r})"
