@@ -27,6 +27,7 @@ ROLES: Mapping[str, Role | None] = {
     "admin.sign_in": None,
     "admin.welcome": None,
     "admin.home": Role.VIEWER,
+    "admin.nowhere": Role.VIEWER,
     "admin.sign_out": Role.VIEWER,
     "admin.find": Role.VIEWER,
     "admin.orders": Role.VIEWER,

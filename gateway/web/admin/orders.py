@@ -24,6 +24,7 @@ from gateway.web.admin.pages import pages
 from gateway.web.admin.timeline import timeline
 
 
+@pages.get("")
 @pages.get("/")
 def home() -> ResponseReturnValue:
     """Begin with the orders."""

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from werkzeug.exceptions import HTTPException
@@ -108,6 +108,12 @@ def add_headers(response: Response) -> Response:
     if running().settings.web.base_url.startswith("https://"):
         headers["Strict-Transport-Security"] = "max-age=31536000"
     return response
+
+
+@pages.get("/<path:_anything>")
+def nowhere(_anything: str) -> ResponseReturnValue:
+    """Say that there is no such page as a page of ours, with its headers."""
+    abort(404)
 
 
 @pages.errorhandler(HTTPException)

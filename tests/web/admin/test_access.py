@@ -20,6 +20,7 @@ _SAMPLES = {
     "user_id": 1,
     "session_hash": "a" * 32,
     "token": "nothing",
+    "_anything": "nothing/at/all",
     "filename": "admin.css",
 }
 
@@ -146,6 +147,27 @@ def test_pages_are_neither_cached_framed_nor_scripted_by_others(told: Pages) -> 
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/admin/nothing", "/admin/orders/acme", "/admin/policy/acme/preview"])
+def test_an_address_that_leads_nowhere_is_a_page_like_any_other(shown: Pages, path: str) -> None:
+    answer = shown.as_role(Role.VIEWER).get(path)
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert shown.browser().get(path).status_code == 302
+
+
+def test_what_breaks_is_told_without_its_cause(told: Pages) -> None:
+    def broken() -> str:
+        raise RuntimeError("jan.novak@example.com")
+
+    told.app.config["PROPAGATE_EXCEPTIONS"] = False
+    told.app.view_functions["admin.sessions"] = broken
+    answer = told.as_role(Role.VIEWER).get("/admin/sessions")
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.text
+    assert "novak" not in answer.text
 
 
 def test_files_are_kept_until_they_change(shown: Pages) -> None:
