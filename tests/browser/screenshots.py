@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import requests
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import launched
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
-ORDER = "/admin/orders/woocommerce-suppress/5002"
+STORE, NUMBER = "woocommerce-suppress", "5002"
+ORDER = f"/admin/orders/{STORE}/{NUMBER}"
 DESK, PHONE = (1240, 860), (390, 844)
 
 
@@ -49,6 +51,12 @@ def _announced(process: "subprocess.Popen[str]") -> Demo:
     raise SystemExit(f"the demo said nothing of its pages:\n{said}")
 
 
+def change_a_mind(where: Demo) -> None:
+    """Deny analytics as the order's shopper does in the shop later on; the page shows what was and what counts."""
+    said = {"order_id": NUMBER, "order_key": f"wc_order_demo{NUMBER}", "categories": {"analytics": False}}
+    requests.post(f"{where.base}/consent/{STORE}", json=said, timeout=5).raise_for_status()
+
+
 def take(browser: Browser, where: Demo) -> None:
     """Take every picture."""
     for scheme in ("light", "dark"):
@@ -65,7 +73,7 @@ def take(browser: Browser, where: Demo) -> None:
     page.context.close()
     page = _signed_in(browser, where, DESK, "light")
     _shoot(page, where, "/admin/orders", "orders-light")
-    page.goto(f"{where.base}/admin/policy/woocommerce-suppress")
+    page.goto(f"{where.base}/admin/policy/{STORE}")
     page.get_by_role("radio", name="Anonymize").check()
     page.get_by_role("button", name="What if?").click()
     page.get_by_text("Which orders change").click()
@@ -94,6 +102,7 @@ def main() -> None:
     """Replace the pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with demo() as where, launched() as browser:
+        change_a_mind(where)
         take(browser, where)
 
 

@@ -31,7 +31,7 @@ def test_an_order_is_found_and_its_consent_read(site: Site, visit: Visit, has_sc
     page.get_by_role("searchbox").press("Enter")
     expect(page.get_by_role("heading", name="Order #1042")).to_be_visible()
     panel = page.get_by_role("region", name="Consent at order time")
-    expect(panel).to_contain_text("Only analytics may be served, marketing may not")
+    expect(panel).to_contain_text("Now only analytics may be served, marketing may not")
     expect(panel.get_by_role("listitem").filter(has_text="Marketing")).to_contain_text("Now denied")
     expect(page.get_by_role("region", name="Timeline")).to_contain_text("Marketing withdrawn")
 

@@ -62,6 +62,8 @@ def consent_panel(
     lowered = {one.category: one for one in counts.lowered}
     lines = [_line(category, counts, lowered.get(category)) for category in words.CATEGORIES]
     headline, tone = _headline(counts, is_waiting=order.frozen_at > now and not order.has_record)
+    if any(line.lowered or line.why_lower for line in lines):
+        headline = f"Now {headline[:1].lower()}{headline[1:]}"  # not what was agreed: what is left of it
     return ConsentPanel(
         headline=headline,
         tone=tone,

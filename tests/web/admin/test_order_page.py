@@ -25,7 +25,7 @@ def hero(shown: Pages) -> str:
 def test_the_panel_says_what_was_agreed_and_what_counts_now(hero: str) -> None:
     assert "Analytics Granted" in hero
     assert "Marketing Granted counts now as Now denied withdrawn 19 Nov 2026, 09:03:02" in hero
-    assert "Only analytics may be served, marketing may not" in hero
+    assert "Now only analytics may be served, marketing may not" in hero
 
 
 def test_the_panel_says_how_it_is_known(hero: str) -> None:
