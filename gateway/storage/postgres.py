@@ -26,7 +26,7 @@ _NOW: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bi
 class Postgres:
     """One PostgreSQL database, shared by any number of processes."""
 
-    writers = 2  # one gathers while the other commits
+    writers = 2  # one helps when much waits, or when the other is held up
 
     def __init__(self, url: URL, *, connections: int) -> None:
         """Connect to nothing yet."""

@@ -14,13 +14,16 @@ Handler = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 Transact = Callable[[Callable[[Connection], Any]], Any]
 Hear = Callable[[float, int], None]
 _BATCH: Final = 256
+_MUCH: Final = 32  # waits before a second writer begins beside the first: few large transactions cost less than many
+_PATIENCE_SECONDS: Final = 0.05  # or it begins when the first has been held up for so long
 
 
 class Writers:
     """Threads that commit for everybody; with one of them there is a single writer.
 
-    No batch is waited for: the next one gathers while the last is being committed. A batch that fails is run again
-    one by one, so that what cannot be written spoils nothing else; handlers may therefore run more than once.
+    No batch is waited for: the next one gathers while the last is being committed, and further threads only help
+    where much waits or that takes long. A batch that fails is run again one by one, so that what cannot be written
+    spoils nothing else; handlers may therefore run more than once.
     """
 
     def __init__(self, transact: Transact, *, threads: int = 1, name: str = "writer") -> None:
@@ -29,6 +32,7 @@ class Writers:
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
+        self._at_work = 0
         self.hear: Hear = lambda _seconds, _batch: None  # is told how long a transaction took, and for how many writes
         self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
@@ -41,7 +45,8 @@ class Writers:
             if self._is_closing:
                 raise NotRecorded("the gateway is stopping")
             self._waiting.append(waiting)
-            self._changed.notify()
+            if not self._at_work or len(self._waiting) in (1, _MUCH):  # waking somebody for nothing costs time
+                self._changed.notify()
         waiting.done.acquire()
         if isinstance(waiting.result, BaseException):
             raise waiting.result
@@ -61,14 +66,25 @@ class Writers:
         return len(self._waiting)
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            self._commit(batch)
+        while (batch := self._next_batch()) or not self._is_closing:
+            if batch:
+                self._commit(batch)
+                self._end_work()
 
     def _next_batch(self) -> "list[_Waiting]":
         with self._changed:
-            while not self._waiting and not self._is_closing:
-                self._changed.wait()
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+            self._changed.wait_for(lambda: self._waiting or self._is_closing)
+            self._changed.wait_for(self._may_begin, _PATIENCE_SECONDS)
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+            self._at_work += bool(batch)
+            return batch
+
+    def _end_work(self) -> None:
+        with self._changed:
+            self._at_work -= 1
+
+    def _may_begin(self) -> bool:
+        return not self._at_work or len(self._waiting) >= _MUCH or self._is_closing
 
     def _commit(self, batch: "list[_Waiting]") -> None:
         began = time.perf_counter()

@@ -1,0 +1,97 @@
+"""Group commit: one writer gathers what comes meanwhile, and a second one steps in for one that is held up."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from gateway.errors import NotRecorded
+from gateway.storage.writing import Writers
+
+
+class Held:
+    """Transactions of which the first does not end before it is told to; remembers what each wrote."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.has_begun = Event()
+        self.may_end = Event()
+
+    def transact(self, job: Callable[[Any], Any]) -> Any:
+        result = job(self)
+        self.has_begun.set()
+        if len(self.batches) == 1:
+            assert self.may_end.wait(10)
+        return result
+
+
+def write(held: Any, items: Sequence[Any]) -> list[Any]:
+    held.batches.append(list(items))
+    return list(items)
+
+
+@contextmanager
+def writing(held: Held, *, threads: int) -> Iterator[Callable[[Any], "Future[Any]"]]:
+    """Writers whose first transaction is under way, and what hands more to them."""
+    writers = Writers(held.transact, threads=threads)
+    with ThreadPoolExecutor(64) as pool:
+        first = pool.submit(writers.submit, write, "first")
+        assert held.has_begun.wait(10)
+        yield lambda item: pool.submit(writers.submit, write, item)
+        held.may_end.set()
+        assert first.result(10) == "first"
+    writers.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_everybody_gets_the_answer_to_what_they_handed_over(threads: int) -> None:
+    held = Held()
+    with writing(held, threads=threads) as submit:
+        waiting = [submit(item) for item in range(60)]
+        held.may_end.set()
+        assert [one.result(10) for one in waiting] == list(range(60))
+    assert sorted(str(item) for batch in held.batches for item in batch) == sorted(["first", *map(str, range(60))])
+
+
+def test_one_that_is_held_up_does_not_hold_up_what_comes_after_it() -> None:
+    held = Held()
+    with writing(held, threads=2) as submit:
+        assert submit("second").result(10) == "second"
+    assert held.batches == [["first"], ["second"]]
+
+
+def test_what_waits_when_writers_close_is_written() -> None:
+    held = Held()
+    with writing(held, threads=1) as submit:
+        last = submit("last")
+    assert last.result(10) == "last"
+    assert held.batches[-1] == ["last"]
+
+
+def test_closed_writers_refuse() -> None:
+    writers = Writers(Held().transact)
+    writers.close()
+    with pytest.raises(NotRecorded, match="stopping"):
+        writers.submit(write, "late")
+
+
+def test_one_that_cannot_be_written_spoils_nothing_else() -> None:
+    held = Held()
+
+    def picky(connection: Connection, items: Sequence[Any]) -> list[Any]:
+        if "bad" in items:
+            raise ValueError("bad")
+        return write(connection, items)
+
+    writers = Writers(held.transact)
+    held.may_end.set()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(writers.submit, picky, item) for item in ("a", "bad", "b")]
+    assert [answers[0].result(), answers[2].result()] == ["a", "b"]
+    with pytest.raises(ValueError, match="bad"):
+        answers[1].result()
+    writers.close()
