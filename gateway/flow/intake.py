@@ -218,8 +218,9 @@ def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: date
     if session is not None and is_open and _is_in_time(session, item, consent):
         heard.append((session, Channel.SERVER))
     own = item.evidence
-    if own is not None and stamp_of(own) != row["stamp"]:
-        row["stamp"] = stamp_of(own)
+    stamp = stamp_of(own) if own is not None else None
+    if own is not None and stamp != row["stamp"]:
+        row["stamp"] = stamp
         if _is_copied(order, row):
             row["copied"] = copied_to_json(replace(own, captured_at=_said_at(order)))
         else:
@@ -261,7 +262,7 @@ def _apply(
 ) -> None:
     before = order_consent_of(row)
     result = hear_together(before, heard, heard_at)
-    row.update(order_columns(replace(result.consent, record_id=before.record_id)))
+    row.update(order_columns(result.consent), record_id=before.record_id)
     if result.is_released and item.order_key in batch.seen_before:
         batch.released.append((item.store_id, order.order_id, item.received_at))
     evidence, channel = heard[-1]

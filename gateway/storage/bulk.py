@@ -170,7 +170,7 @@ def _source(in_json: Sequence[Column[Any]], sealed: Sequence[str], dialect: Dial
     quote = dialect.identifier_preparer.quote
     kinds = ", ".join(f"{quote(column.name)} {column.type.compile(dialect)}" for column in in_json)
     functions = [f"json_to_recordset(CAST(%(rows)s AS json)) AS ({kinds})"]
-    functions += [f"unnest(CAST(%({name})s AS bytea[]))" for name in sealed]
+    functions += [f"unnest(CAST(%({name})b AS bytea[]))" for name in sealed]
     names = ", ".join(quote(name) for name in [*(column.name for column in in_json), *sealed, "at_"])
     return f"ROWS FROM ({', '.join(functions)}) WITH ORDINALITY AS given({names})"
 

@@ -14,7 +14,7 @@ Parameters = Sequence[Any] | dict[str, Any]
 
 def fetch(connection: Connection, text: str, parameters: Parameters = ()) -> list[Any]:
     """Run a statement that returns rows; each is a tuple of the driver's own values."""
-    cursor = connection.connection.cursor()
+    cursor = connection.connection.cursor(**_reading(connection))
     try:
         _tell(connection, cursor, text, parameters, is_many=False)
         cursor.execute(text, parameters)
@@ -49,6 +49,11 @@ def change_each(connection: Connection, text: str, rows: Sequence[Parameters]) -
         raise _failure(connection, cursor, text, error) from error
     finally:
         cursor.close()
+
+
+def _reading(connection: Connection) -> dict[str, bool]:
+    """PostgreSQL writes bytes as twice as many letters, unless it is asked not to."""
+    return {} if connection.dialect.name == "sqlite" else {"binary": True}
 
 
 def _tell(connection: Connection, cursor: Any, text: str, parameters: Any, *, is_many: bool) -> None:

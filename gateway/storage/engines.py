@@ -17,6 +17,8 @@ BUSY_SECONDS: Final = 3.0  # stores give up after five; an answer of 503 has to 
 _READERS: Final = 16
 _WRITER_CACHE_KIB: Final = 16_384
 _READER_CACHE_KIB: Final = 2_048  # each of them; the system caches the file for all
+_CHECKPOINT_PAGES: Final = 4_000  # a checkpoint waits for the disk twice; with the usual 1,000 every few commits did
+_STATEMENTS: Final = 512  # kept prepared: those for many rows are as many as there are sizes of batches
 _POSTGRES_OPTIONS: Final = {
     # A host that freezes inside a transaction must not keep its locks.
     "idle_in_transaction_session_timeout": "10s",
@@ -72,7 +74,12 @@ def _sqlite(url: URL, *, begin: str, read_only: bool, **pool: Any) -> Engine:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
-            target, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            target,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS,
         )
         try:
             _configure(connection, read_only=read_only)
@@ -97,6 +104,7 @@ def _quoted(path: Path) -> str:
 def _configure(connection: sqlite3.Connection, *, read_only: bool) -> None:
     if not read_only:
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -29,7 +30,7 @@ from gateway.storage.tables import Instant, deliveries
 # The order of the keys is the same for everybody, so that two transactions never wait for each other.
 _LOCK: Final = (
     "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(s, 0) AS k"
-    " FROM unnest(CAST(%(names)s AS text[])) AS s ORDER BY k OFFSET 0) AS keys"
+    " FROM json_array_elements_text(CAST(%(names)s AS json)) AS s ORDER BY k OFFSET 0) AS keys"
 )
 _LOCK_OF: Final = (
     "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT hashtextextended(store_id || '/' || stream, 0) AS k"
@@ -40,7 +41,8 @@ _LOCK_OF: Final = (
 def lock_streams(connection: Connection, streams: Collection[tuple[str, str]]) -> None:
     """Let no other transaction touch these (store id, stream) until this one ends; once per transaction."""
     if streams and connection.dialect.name == "postgresql":
-        fetch(connection, _LOCK, {"names": [f"{store_id}/{stream}" for store_id, stream in streams]})
+        names = [f"{store_id}/{stream}" for store_id, stream in streams]
+        fetch(connection, _LOCK, {"names": orjson.dumps(names).decode()})
 
 
 def lock_streams_of(connection: Connection, delivery_ids: Collection[int]) -> None:
