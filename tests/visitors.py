@@ -101,9 +101,14 @@ def sent_events(shop: Shop) -> list[str]:
     return [payload["event_id"] for payload in shop.sender.payloads if "event_id" in payload]
 
 
+def kept_bodies(shop: Shop) -> set[int]:
+    """The ids of the bodies that are kept."""
+    return shop.gateway.database.read(lambda connection: set(connection.execute(select(bodies.c.id)).scalars()))
+
+
 def body_count(shop: Shop) -> int:
     """How many bodies are kept."""
-    return shop.gateway.database.read(lambda connection: len(connection.execute(select(bodies.c.id)).all()))
+    return len(kept_bodies(shop))
 
 
 def event_rows(shop: Shop) -> list[dict[str, Any]]:

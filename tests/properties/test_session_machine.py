@@ -19,7 +19,7 @@ from gateway.model.order import Erasure
 from gateway.storage import queue
 from tests.fakes import RecordingSender
 from tests.shops import Shop, open_shop, settings_for
-from tests.visitors import Visitor, a_session, with_sinks
+from tests.visitors import Visitor, a_session, kept_bodies, with_sinks
 
 TTL = 60
 SINKS = {"ads": "marketing", "stats": "analytics"}
@@ -28,6 +28,31 @@ CUSTOMERS = st.sampled_from(["7", "7", "8"])
 NAMED = st.sampled_from([None, None, "7", "7", "8"])
 ANSWERS = st.fixed_dictionaries({"marketing": st.booleans(), "analytics": st.booleans()})
 CATEGORIES = st.sampled_from([["marketing"], ["analytics"], ["marketing", "analytics"]])
+ENDED = ("suppressed", "expired", "cancelled")
+YES = {"marketing": True, "analytics": True}
+NO = {"marketing": False, "analytics": False}
+
+# What chance may take long to find, as rules and what they are given.
+INTERLEAVINGS: dict[str, list[tuple[Any, ...]]] = {
+    "grant after the time to live": [("event", 1, None), ("time_passes", 90), ("answer", 1, YES)],
+    "grant of a late beacon": [("answer", 1, NO), ("late_answer", 1, YES), ("event", 1, None)],
+    "denial of a late beacon": [("answer", 1, YES), ("event", 1, None), ("late_answer", 1, NO)],
+    "customer's grant": [("event", 1, None), ("event", 1, "7"), ("customer_answer", "7", YES), ("event", 1, None)],
+    "customer's denial": [("event", 1, "7"), ("customer_answer", "7", NO), ("answer", 1, YES), ("event", 1, None)],
+    "objection, then a name": [("objection", 1), ("event", 1, "7"), ("customer_answer", "7", YES), ("event", 2, "7")],
+    "name, then an objection": [("event", 1, "7"), ("objection", 1), ("customer_answer", "7", YES), ("event", 2, "7")],
+    "followers of one that fails": [("event", 1, None), ("event", 1, None), ("answer", 1, YES), ("attempts", 1)],
+    "withdrawal between attempts": [
+        ("event", 1, None),
+        ("answer", 1, YES),
+        ("attempts", 2),
+        ("withdrawal", 1, ["marketing"]),
+        ("time_passes", 5),
+    ],
+    "erasure between attempts": [("event", 1, "7"), ("answer", 1, YES), ("attempts", 2), ("erasure", "7")],
+    "crash in the middle of an attempt": [("event", 1, None), ("answer", 1, YES), ("crash",), ("answer", 1, NO)],
+    "crash while one waits": [("event", 1, None), ("crash",), ("answer", 1, YES)],
+}
 
 
 @dataclass
@@ -259,12 +284,16 @@ class Sessions(RuleBasedStateMachine):
     def bodies_are_gone_with_what_ended(self) -> None:
         if not hasattr(self, "shop"):
             return
+        needed = set()
         for row in self.shop.deliveries():
             if row["state"] == "delivered":
                 self.delivered.add((row["event_id"], row["destination_id"]))
-            if row["state"] in ("suppressed", "expired", "cancelled"):
+            if row["state"] in ENDED:
                 assert row["customer_id"] is None
                 assert row["reason"]
+            else:
+                needed.add(row["body_id"])
+        assert kept_bodies(self.shop) <= needed
 
     def teardown(self) -> None:
         if not hasattr(self, "shop"):
@@ -283,8 +312,19 @@ class Sessions(RuleBasedStateMachine):
 
 def test_sessions_keep_their_promises(sqlite_template: Path) -> None:
     Sessions.template = sqlite_template
-    profile = settings(max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    profile = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Sessions, settings=profile)
+
+
+@pytest.mark.parametrize("steps", INTERLEAVINGS.values(), ids=INTERLEAVINGS.keys())
+def test_known_interleavings_keep_the_promises(sqlite_template: Path, steps: list[tuple[Any, ...]]) -> None:
+    Sessions.template = sqlite_template
+    machine = Sessions()
+    machine.open()
+    for rule_name, *given in steps:
+        getattr(machine, rule_name)(*given)
+        machine.bodies_are_gone_with_what_ended()
+    machine.teardown()
 
 
 def test_the_watch_sees_what_must_not_leave(sqlite_template: Path) -> None:
