@@ -51,12 +51,14 @@ class Ledger:
         """Look for nothing that may leave."""
         if not self.allowed:
             return
-        for key in [key for key, denied in self.denied.items() if self._may_leave(denied.needle)]:
+        for key in [key for key, denied in self.denied.items() if self._may_leave(denied)]:
             del self.denied[key]
 
-    def _may_leave(self, needle: str) -> bool:
-        """Whether a value that stays says as much; a number may stand in a longer one by chance."""
-        return needle in self.allowed or (needle.isdigit() and any(needle in one for one in self.allowed))
+    def _may_leave(self, denied: Denied) -> bool:
+        """Whether a value that stays says as much; a number or a tag's plain word may stand in another by chance."""
+        needle = denied.needle
+        is_by_chance = needle.isdigit() or (needle.isalpha() and denied.kind not in CONTACT)
+        return needle in self.allowed or (is_by_chance and any(needle in one for one in self.allowed))
 
     def collect(self, path: str, value: object) -> None:
         """Write down the denied identifiers inside something that goes anyway."""

@@ -153,3 +153,10 @@ def test_name_is_found_in_a_code_without_its_accents(code: str) -> None:
 def test_whole_name_in_a_word_of_the_platform_is_a_leak(told: str) -> None:
     redacted = gate(woocommerce_order())
     assert prove(orjson.dumps({**redacted.payload, "created_via": told}), redacted.denied) == ("billing.first_name",)
+
+
+def test_plain_word_of_a_tag_may_stand_in_what_stays() -> None:
+    order = woocommerce_order(meta_data=[{"id": 1, "key": "token", "value": "newsletter"}])
+    order["billing"]["company"] = "Newsletter Works"
+    kept: Any = gate(order, ANALYTICS_DENIED).payload
+    assert (kept["billing"]["company"], kept["meta_data"]) == ("Newsletter Works", [])
