@@ -1,5 +1,6 @@
 """What happens by the clock: each job is one call on the gateway, safe when any number of processes make it."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -35,6 +36,8 @@ class Scheduler:
     def __init__(self, gateway: Gateway) -> None:
         """Start nothing yet."""
         self._gateway = gateway
+        # It would warn at every tick for as long as one run goes on, such as a long look through a store.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             executors={"default": _Threads()},
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
