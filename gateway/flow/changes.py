@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from gateway.errors import WebhookRejected
 from gateway.flow.stores.api import Payload, StoreApi
 from gateway.ingest.body import write_body
+from gateway.ingest.fields import instant_of
 from gateway.ingest.platform import RenewalDetection
 from gateway.ingest.platforms import PLATFORMS
 from gateway.model.order import Order, Platform, Webhook
@@ -67,6 +68,20 @@ def missed_webhooks(
     topics = api.missed_topics(change.order, status_before)
     parsed = [parse_fetched(store, api, topic, body) for topic in topics]
     return [(webhook, body) for webhook in parsed if webhook is not None]
+
+
+def refund_webhooks(
+    store: StoreSettings, api: StoreApi, change: Change, since: datetime
+) -> list[tuple[Webhook, bytes]]:
+    """Return the webhooks that the refunds of an order should have brought, of those made after an instant."""
+    refunds = [one for one in api.refunds_of(change.payload) if _made_at(one) >= since]
+    bodies = [write_body(one) for one in refunds]
+    parsed = [(parse_fetched(store, api, api.refund_topic, body), body) for body in bodies]
+    return [(webhook, body) for webhook, body in parsed if webhook is not None]
+
+
+def _made_at(refund: Payload) -> datetime:
+    return instant_of(refund.get("created_at")) or datetime.min.replace(tzinfo=UTC)
 
 
 def parse_fetched(store: StoreSettings, api: StoreApi, topic: str, body: bytes) -> Webhook | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from gateway.errors import NotRecorded, RequestInvalid
-from gateway.flow.changes import Change, changes_of, is_known, missed_webhooks, parse_fetched
+from gateway.flow.changes import Change, changes_of, is_known, missed_webhooks, parse_fetched, refund_webhooks
 from gateway.flow.item import RECONCILED
 from gateway.flow.parts import Parts
 from gateway.flow.stores import open_api
@@ -15,9 +15,19 @@ from gateway.flow.stores.api import Page, Payload, StoreApi, StoreFailed, TakeIn
 from gateway.flow.subscribed import Subscribed
 from gateway.ingest.body import write_body
 from gateway.ingest.platform import digest_of
+from gateway.model.order import Webhook
 from gateway.settings import StoreSettings
 from gateway.storage.consent import order_rows
-from gateway.storage.reconciling import ORDERS, count_days, keep_turn, last_reconciled, put_mark, read_mark, take_turn
+from gateway.storage.reconciling import (
+    ORDERS,
+    count_days,
+    keep_turn,
+    known_guards,
+    last_reconciled,
+    put_mark,
+    read_mark,
+    take_turn,
+)
 from gateway.storage.statements import Connection, Row
 
 _OVERLAP: Final = timedelta(minutes=5)  # a change may become visible after a later one
@@ -214,6 +224,7 @@ class Reconciler:
                 self._seen(run, one, is_again=one.order.order_id in again)
             else:
                 self._found(run, api, one, row)
+            self._find_refunds(run, api, one)
         self._move(run, changes, settled)
         if run.progress is not None:
             run.progress(run.looked_at, page.total)
@@ -232,6 +243,25 @@ class Reconciler:
         if is_news:
             run.found.append(change.order.order_id)
             run.found_days[change.day] += 1
+
+    def _find_refunds(self, run: _Run, api: StoreApi, change: Change) -> None:
+        """Take in the refunds of an order that no webhook brought, even where the order's own change is known."""
+        told = {
+            one.guard or "": (one, body) for one, body in refund_webhooks(run.store, api, change, run.since - _OVERLAP)
+        }
+        if not told:
+            return
+        known = self._database.read(lambda connection: known_guards(connection, run.store.id, told))
+        missed = [one for guard, one in told.items() if guard not in known]
+        if not run.is_dry:
+            missed = [one for one in missed if self._is_taken(run.store, *one)]
+            run.taken += len(missed)
+        if missed and change.order.order_id not in run.found:
+            run.found.append(change.order.order_id)
+        run.found_days[change.day] += len(missed)
+
+    def _is_taken(self, store: StoreSettings, webhook: Webhook, body: bytes) -> bool:
+        return self.take_in(store, webhook, body, via=RECONCILED).status == "accepted"
 
     def _move(self, run: _Run, changes: Sequence[Change], settled: Sequence[Change]) -> None:
         """Move the mark behind a page, as long as the store keeps to the order that it was asked for."""
@@ -268,9 +298,7 @@ class Reconciler:
     # --- one change -------------------------------------------------------------------------------------------
 
     def _take(self, store: StoreSettings, api: StoreApi, change: Change, row: Row | None) -> bool:
-        webhooks = missed_webhooks(store, api, change, row)
-        taken = [self.take_in(store, webhook, body, via=RECONCILED) for webhook, body in webhooks]
-        return any(one.status == "accepted" for one in taken)
+        return sum(self._is_taken(store, *one) for one in missed_webhooks(store, api, change, row)) > 0
 
     def _known(self, store_id: str, changes: Sequence[Change]) -> dict[tuple[str, str], Row]:
         keys = [(store_id, change.order.order_id) for change in changes]

@@ -83,6 +83,12 @@ def last_reconciled(connection: Connection, store_id: str, order_ids: Collection
     return {order_id for order_id, via in last.items() if via != "webhook"}
 
 
+def known_guards(connection: Connection, store_id: str, guards: Collection[str]) -> set[str]:
+    """Return those of the guards under which a webhook has come."""
+    where = (webhooks.c.store_id == store_id, webhooks.c.guard.in_(sorted(guards)))
+    return set(connection.execute(select(webhooks.c.guard).where(*where)).scalars())
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Which deliveries are looked through: those of some destinations whose wait ends until an instant."""

@@ -361,6 +361,27 @@ def test_shopify_webhook_that_comes_after_all_is_a_duplicate(open_: Open, shopif
     assert shop.post(order, "orders/create").status == "duplicate"
 
 
+def a_refund(order_id: int, refund_id: int, minutes: float) -> dict[str, Any]:
+    payload: dict[str, Any] = json.loads(capture("shopify", "12").body)  # type: ignore[arg-type]
+    return payload | {"id": refund_id, "order_id": order_id, "created_at": at(minutes).isoformat()}
+
+
+def test_shopify_refund_that_no_webhook_brought_is_taken_in_once(open_: Open, shopify: ShopifyApi) -> None:
+    shop = open_(shopify)
+    long_ago, seen, missed = a_refund(1, 7, -9000), a_refund(1, 8, -25), a_refund(1, 9, -20)
+    order = a_shopify_order(1, refunds=[long_ago, seen, missed])
+    shop.post(order, "orders/create")
+    shop.post(seen, "refunds/create")
+    shopify.put(order)
+
+    assert shop.gateway.reconcile("acme", is_dry=True).found == ("1",)
+    assert shop.gateway.reconcile("acme").taken == 1
+    assert shop.gateway.reconcile("acme", at(-60)).found == ()
+
+    assert shop.post(missed, "refunds/create").status == "duplicate"
+    assert topics(shop) == [("1", "orders/create"), ("1", "refunds/create"), ("1", "refunds/create")]
+
+
 def test_shopify_that_limits_calls_is_waited_for(open_: Open, shopify: ShopifyApi) -> None:
     shop = open_(shopify)
     shopify.put(a_shopify_order(1))

@@ -169,7 +169,15 @@ def test_guard_is_the_change_whatever_the_delivery() -> None:
     assert parse_body("orders/create", payload_of(updated_at="2026-11-21T00:00:00Z")).guard != parse(one).guard
 
 
-@pytest.mark.parametrize("name", ["12", "13", "14"])
+def test_guard_of_a_refund_is_its_id() -> None:
+    one = parse(capture(Platform.SHOPIFY, "12"))
+    again = parse_body("refunds/create", payload_of("12", created_at="2026-11-22T09:00:00Z"))
+    assert again.key != one.key
+    assert again.guard == one.guard is not None
+    assert parse_body("refunds/create", payload_of("12", id=7)).guard != one.guard
+
+
+@pytest.mark.parametrize("name", ["13", "14"])
 def test_body_without_updated_at_has_no_guard(name: str) -> None:
     assert parse(capture(Platform.SHOPIFY, name)).guard is None
 

@@ -89,6 +89,15 @@ class StoreApi(Protocol):
         """Return the topics of the webhooks that a change should have brought; None: the order was never seen."""
         ...
 
+    def refunds_of(self, payload: Payload) -> list[Payload]:
+        """Return the refunds of an order that have webhooks of their own."""
+        ...
+
+    @property
+    def refund_topic(self) -> str:
+        """The topic under which a refund of its own comes."""
+        ...
+
     @property
     def subscription_topic(self) -> str:
         """The topic under which a changed subscription comes."""

@@ -23,6 +23,7 @@ class ShopifyApi:
     """Asks a Shopify store by the token of an app; without `read_all_orders` it shows the last 60 days."""
 
     subscription_topic = "subscription_contracts/update"
+    refund_topic = "refunds/create"
 
     def __init__(self, client: StoreClient, api: ApiSettings) -> None:
         """Send the token in a header."""
@@ -79,6 +80,10 @@ class ShopifyApi:
         if status_before is None:
             return ("orders/create", *become)
         return become or ("orders/updated",)
+
+    def refunds_of(self, payload: Payload) -> list[Payload]:
+        """Return the refunds of an order, in the shape of their webhooks."""
+        return objects_of(payload.get("refunds"))
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Page]:
         for _ in range(_MOST_PAGES):

@@ -22,6 +22,7 @@ class WooCommerceApi:
     """Asks a WooCommerce store by consumer key and secret."""
 
     subscription_topic = "subscription.updated"
+    refund_topic = "order.updated"
 
     def __init__(self, client: StoreClient, api: ApiSettings) -> None:
         """Send the credentials in a header, never in a URL, which servers log."""
@@ -91,6 +92,11 @@ class WooCommerceApi:
         """Return the one topic: WooCommerce has none for what happened."""
         del order
         return ("order.created",) if status_before is None else ("order.updated",)
+
+    def refunds_of(self, payload: Payload) -> list[Payload]:
+        """Return none: a refund changes its order, and comes with it."""
+        del payload
+        return []
 
     def _changed(self, path: str, since: datetime) -> Iterator[Page]:
         """Yield what changed.

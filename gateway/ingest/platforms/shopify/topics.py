@@ -74,7 +74,13 @@ def _read_refund(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     if refund_id is None or order_id is None or not payload.keys() & _REFUND_FIELDS:
         raise _mismatch(topic, "refund")
     return Webhook(
-        topic=topic, key=key, group=TopicGroup.REFUNDS, resource_id=refund_id, order_id=order_id, payload=payload
+        topic=topic,
+        key=key,
+        guard=digest_of(topic, refund_id),  # a refund never changes
+        group=TopicGroup.REFUNDS,
+        resource_id=refund_id,
+        order_id=order_id,
+        payload=payload,
     )
 
 
