@@ -98,6 +98,16 @@ def test_the_keyboard_alone_finds_an_order(site: Site, visit: Visit) -> None:
     expect(page.get_by_role("heading", name="Order #1042")).to_be_visible()
 
 
+def test_sixty_digits_are_no_wider_than_a_phone(site: Site, visit: Visit) -> None:
+    order = site.pages.story.woo(1090, {"analytics": True, "marketing": False}, number="9" * 60)
+    site.pages.story.post(order)
+    site.pages.story.dispatch()
+    page = visit(site, viewport={"width": 360, "height": 780})
+    for path in ("/admin/orders", "/admin/orders/acme/1090", "/admin/deliveries"):
+        page.goto(site.base + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
 def test_no_page_is_wider_than_a_phone(site: Site, visit: Visit) -> None:
     page = visit(site, viewport={"width": 360, "height": 780})
     for path in PAGES:
@@ -138,6 +148,27 @@ def test_axe_finds_nothing_serious_where_there_is_nothing(empty_site: Site, visi
     for path in ("/admin/orders", "/admin/deliveries", "/admin/sessions", "/admin/policy/acme"):
         page.goto(empty_site.base + path)
         assert _faults(page) == [], path
+
+
+@needs_axe
+def test_axe_finds_nothing_serious_on_what_answers_a_form(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    page.goto(f"{site.base}/admin/policy/acme")
+    page.get_by_role("radio", name="Anonymize").check()
+    page.get_by_role("button", name="What if?").click()
+    page.get_by_text("Which orders change").click()
+    assert _faults(page) == []
+    page.goto(f"{site.base}/admin/deliveries/23")
+    page.get_by_role("button", name="Reveal personal values").click()
+    expect(page.get_by_text("This was written to the audit log")).to_be_visible()
+    assert _faults(page) == []
+    page.get_by_role("button", name="Try again …").click()
+    expect(page.get_by_role("heading", name="Try again now?")).to_be_visible()
+    assert _faults(page) == []
+    page.get_by_role("searchbox").fill("jan.novak@example.com")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.get_by_role("heading", name=re.compile(r"\d+ orders"))).to_be_visible()
+    assert _faults(page) == []
 
 
 @needs_axe

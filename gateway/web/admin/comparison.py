@@ -111,7 +111,8 @@ def _fields(view: _View, node: _Node) -> Iterator[_Node]:
     for key, value in node.value.items():
         harmless = node.harmless.get(key, _MISSING) if isinstance(node.harmless, Mapping) else _MISSING
         is_personal = _is_name_personal(view, node.path, key, harmless)
-        names = _paths(node.path, "*" if is_personal else key)
+        # Where a path was masked as a whole, nothing but a star is left of it.
+        names = (*_paths(node.path, "*"), "[*]") if is_personal else _paths(node.path, key)
         here = next((name for name in names if name in view.removed), None)
         yield _Node(
             key=key,
@@ -135,7 +136,7 @@ def _is_name_personal(view: _View, parent: str, name: str, harmless: Any) -> boo
         return True
     if harmless is not _MISSING or not view.removable.isdisjoint(_paths(parent, name)):
         return False
-    return not view.removable.isdisjoint(_paths(parent, "*")) or not view.values.isdisjoint(_words(name))
+    return not view.removable.isdisjoint((*_paths(parent, "*"), "[*]")) or not view.values.isdisjoint(_words(name))
 
 
 def _words(text: str) -> frozenset[str]:

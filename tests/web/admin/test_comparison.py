@@ -102,6 +102,14 @@ def test_a_name_that_is_somebodys_is_masked_and_struck_out_like_a_value(name: st
     assert any(line.key == name for line in _compared(order, is_revealed=True))
 
 
+def test_a_name_that_is_somebodys_is_struck_out_of_an_event_too() -> None:
+    event = {"event": "view_item", "properties": {"jan.novak@example.com": 1, "value": 3}}
+    event["user_data"] = {"email": "jan.novak@example.com"}
+    removed = redact(event, shape=Shape.EVENT, strip=Strip(marketing=True), rules=Rules()).removed
+    lines = compare(event, Shape.EVENT, Rules(), Delivered(removed=removed), is_revealed=False)
+    assert (_fate(lines, MASK), _fate(lines, "value")) == (Fate.REMOVED, Fate.KEPT)
+
+
 def test_revealed_values_are_as_the_store_wrote_them() -> None:
     lines = _compared(a_woo_order(12), is_revealed=True)
     assert next(line.text for line in lines if line.key == "email") == '"jan.novak@example.com"'
