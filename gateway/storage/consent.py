@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Insert, insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.consent import (
     Basis,
@@ -19,8 +21,8 @@ from gateway.model.consent import (
     SignalState,
     Source,
 )
-from gateway.storage.bulk import insert_returning
-from gateway.storage.statements import Row, insert_for, rows_by
+from gateway.storage.bulk import execute_rows, insert_returning
+from gateway.storage.statements import Row, rows_by
 from gateway.storage.tables import lowerings, orders, records
 
 Subject = tuple[str, str, str]  # store id, subject kind, subject
@@ -157,14 +159,18 @@ def lower(connection: Connection, rows: Sequence[Row]) -> None:
         last[row["store_id"], row["subject_kind"], row["subject"], row["category"]] = row
     if not last:
         return
-    statement = insert_for(connection, lowerings)
+    execute_rows(connection, _lower(connection.dialect.name), [last[key] for key in sorted(last)])
+
+
+@cache
+def _lower(dialect: str) -> Insert:
+    statement = postgresql.insert(lowerings) if dialect == "postgresql" else sqlite.insert(lowerings)
     told = statement.excluded
-    upsert = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=["store_id", "subject_kind", "subject", "category"],
         set_={name: told[name] for name in ("by", "at", "record_id")},
         where=told["at"] >= lowerings.c.at,
-    )
-    connection.execute(upsert, [last[key] for key in sorted(last)])
+    ).inline()
 
 
 def lowerings_of(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, list[Lowering]]:

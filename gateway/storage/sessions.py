@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from gateway.model.consent import GATING, Basis, Choices, Evidence, SignalState, Source
 from gateway.model.session import Said, SessionConsent, SessionState
-from gateway.storage.statements import Row, insert_ignoring, is_among, upsert
+from gateway.storage.statements import Row, insert_ignoring, rows_by, upsert
 from gateway.storage.tables import customers, sessions
 
 Key = tuple[str, str]  # store id, and session hash or customer id
@@ -31,27 +31,18 @@ def consent_of_row(row: Mapping[Any, Any]) -> SessionConsent:
 
 def load_visits(connection: Connection, keys: Collection[Key]) -> dict[Key, Visit]:
     """Return the sessions that are known among `keys`."""
-    if not keys:
-        return {}
-    columns = (sessions.c.store_id, sessions.c.session_hash, sessions.c.by_source, sessions.c.customer_id)
-    statement = select(*columns).where(is_among((sessions.c.store_id, sessions.c.session_hash), keys))
     return {
         (row["store_id"], row["session_hash"]): Visit(
             consent=consent_of_row(row), customer_id=row["customer_id"], is_stored=True
         )
-        for row in connection.execute(statement).mappings()
+        for row in rows_by(connection, sessions, ("store_id", "session_hash"), keys)
     }
 
 
 def load_customers(connection: Connection, keys: Collection[Key]) -> dict[Key, SessionConsent]:
     """Return the stored choices of the customers that are known among `keys`."""
-    if not keys:
-        return {}
-    columns = (customers.c.store_id, customers.c.customer_id, customers.c.by_source)
-    statement = select(*columns).where(is_among((customers.c.store_id, customers.c.customer_id), keys))
-    return {
-        (row["store_id"], row["customer_id"]): consent_of_row(row) for row in connection.execute(statement).mappings()
-    }
+    found = rows_by(connection, customers, ("store_id", "customer_id"), keys)
+    return {(row["store_id"], row["customer_id"]): consent_of_row(row) for row in found}
 
 
 def put_visit(connection: Connection, key: Key, visit: Visit, now: datetime) -> None:

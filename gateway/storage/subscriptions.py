@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam, case, func, or_, select, update
 
 from gateway.model.order import Order, Relation, Subscription
-from gateway.storage.statements import Row, insert_for, is_among
+from gateway.storage.bulk import select_rows
+from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.statements import Row, insert_for, rows_by
 from gateway.storage.tables import orders, subscriptions
 
 Key = tuple[str, str]  # store id and subscription id
@@ -81,40 +83,38 @@ def take_watch(connection: Connection, key: Key, *, seen_before: datetime, now: 
 
 def subscription_rows(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
     """Return the rows of subscriptions by (store id, subscription id)."""
-    if not keys:
-        return {}
-    where = is_among((subscriptions.c.store_id, subscriptions.c.subscription_id), keys)
-    rows = connection.execute(select(subscriptions).where(where)).mappings()
-    return {(row["store_id"], row["subscription_id"]): dict(row) for row in rows}
+    rows = rows_by(connection, subscriptions, ("store_id", "subscription_id"), keys)
+    return {(row["store_id"], row["subscription_id"]): row for row in rows}
 
 
 def known_parents(connection: Connection, keys: Sequence[Key]) -> set[Key]:
     """Return those of the subscriptions that began with an order which the gateway has seen."""
-    if not keys:
-        return set()
-    is_parent = and_(
-        orders.c.store_id == subscriptions.c.store_id, orders.c.order_id == subscriptions.c.parent_order_id
-    )
-    statement = (
-        select(subscriptions.c.store_id, subscriptions.c.subscription_id)
-        .join(orders, is_parent)
-        .where(is_among((subscriptions.c.store_id, subscriptions.c.subscription_id), keys), orders.c.has_order)
-    )
-    return {(row.store_id, row.subscription_id) for row in connection.execute(statement)}
+    return {(row["store_id"], row["subscription_id"]) for row in _select_by_keys(connection, _KNOWN_PARENTS, keys)}
 
 
 def customers_with_record(connection: Connection, keys: Sequence[Key]) -> set[Key]:
     """Return those of the customers (store id, customer id) of whom an order has a consent record."""
-    if not keys:
-        return set()
-    statement = (
-        select(orders.c.store_id, orders.c.customer_id)
-        .distinct()
-        .where(is_among((orders.c.store_id, orders.c.customer_id), keys), orders.c.consent_state.is_not(None))
-    )
-    return {(row.store_id, row.customer_id) for row in connection.execute(statement)}
+    return {(row["store_id"], row["customer_id"]) for row in _select_by_keys(connection, _WITH_RECORD, keys)}
 
 
+def _select_by_keys(connection: Connection, statement: Select[Any], keys: Sequence[Key]) -> list[Row]:
+    return select_rows(connection, statement, {"keys": rows_parameter(sorted(set(keys)))}) if keys else []
+
+
+_KEYS: Final = bindparam("keys", type_=Text)
+_IS_PARENT: Final = and_(
+    orders.c.store_id == subscriptions.c.store_id, orders.c.order_id == subscriptions.c.parent_order_id
+)
+_KNOWN_PARENTS: Final = (
+    select(subscriptions.c.store_id, subscriptions.c.subscription_id)
+    .join(orders, _IS_PARENT)
+    .where(is_in_rows((subscriptions.c.store_id, subscriptions.c.subscription_id), _KEYS), orders.c.has_order)
+)
+_WITH_RECORD: Final = (
+    select(orders.c.store_id, orders.c.customer_id)
+    .distinct()
+    .where(is_in_rows((orders.c.store_id, orders.c.customer_id), _KEYS), orders.c.consent_state.is_not(None))
+)
 _COLUMNS: Final = (
     "parent_order_id",
     "customer_id",
