@@ -78,12 +78,14 @@ def announce(settings: Settings, link: str | None) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments.settings)
     refuse_taken_port(settings.web.host, settings.web.port)
-    with closing(Ownership(settings.database.url)):
+    with closing(Ownership(settings.database.url)) as ownership:
         configure_logging()
         settings = make_key(settings)
         migrate(settings.database.url)
         first = build(settings)
         link = first_user_link(first.database, settings.web.base_url)
+        if ownership.is_sole:
+            first.take_over()
         first.close()
         announce(settings, link)
         _serve(settings, _with_worker(settings), processes=1)

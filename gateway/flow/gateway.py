@@ -27,7 +27,7 @@ from gateway.model.order import Order, Origin, Platform, Webhook
 from gateway.settings import StoreSettings
 from gateway.storage.events import expire_events
 from gateway.storage.outcomes import Settled
-from gateway.storage.queue import Claimed
+from gateway.storage.queue import Claimed, end_leases
 from gateway.storage.reconciling import ORDERS, WEBHOOKS, days_of, read_mark
 from gateway.storage.removed import cancel_removed
 from gateway.storage.retention import Ages, drop_old_rows
@@ -228,6 +228,10 @@ class Gateway:
     def _wait(self, seconds: float) -> None:
         if self._is_stopping.wait(seconds):
             raise StoreFailed("stopping")
+
+    def take_over(self) -> int:
+        """Go on at once with what another process was sending; only for the one owner of a database, at its start."""
+        return self.database.write(lambda connection: end_leases(connection, now=self.database.now()))
 
     def cancel_removed(self) -> None:
         """Cancel what waits for destinations that the settings no longer name."""

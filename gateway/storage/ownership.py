@@ -22,6 +22,11 @@ class Ownership:
         if parsed.get_backend_name() == "sqlite":
             self._descriptor = _locked(sqlite_path(parsed).absolute(), time.monotonic() + within_seconds)
 
+    @property
+    def is_sole(self) -> bool:
+        """Whether no other process can be at work in this database."""
+        return self._descriptor is not None
+
     def close(self) -> None:
         """Let go of the file; a forked child keeps it."""
         if self._descriptor is not None:

@@ -143,6 +143,12 @@ def give_back(connection: Connection, claimed: Sequence[Claimed], *, now: dateti
     announce_work(connection)
 
 
+def end_leases(connection: Connection, *, now: datetime) -> int:
+    """Let everything under a lease be taken over at once: whoever held it is gone. Returns how many that are."""
+    under_lease = (deliveries.c.claimable_at > now, deliveries.c.state == DeliveryState.SENDING)
+    return connection.execute(update(deliveries).where(*under_lease).values(claimable_at=now)).rowcount
+
+
 def release(
     connection: Connection,
     *,

@@ -8,7 +8,7 @@ import requests
 
 from tests.engine.orders import STORE
 from tests.engine.running import Gateway, free_port, wait_for
-from tests.engine.sink import Sink
+from tests.engine.sink import Answer, Sink
 from tests.visitors import a_session, an_event
 
 HURRY = "lease_seconds = 3\ntimeout_seconds = 1\npoll_seconds = 0.1"
@@ -30,6 +30,14 @@ def gateway(tmp_path: Path, sink: Sink) -> Iterator[Gateway]:
     gateway.settings.write_text(text.replace('mode = "anonymize"', 'mode = "anonymize"\nevent_ttl_seconds = 900'))
     yield gateway
     gateway.stop()
+
+
+@pytest.fixture
+def patient(gateway: Gateway) -> Gateway:
+    """The same, with leases that outlast any test."""
+    text = gateway.settings.read_text(encoding="utf-8")
+    gateway.settings.write_text(text.replace(HURRY, "lease_seconds = 3600"), encoding="utf-8")
+    return gateway
 
 
 def says(gateway: Gateway, session: str, *, marketing: bool) -> None:
@@ -63,3 +71,24 @@ def test_waiting_events_survive_a_kill(gateway: Gateway, sink: Sink) -> None:
 
     arrived = [arrival.order["event_id"] for arrival in sink.taken]
     assert arrived == [*(f"granted-{n}" for n in range(5)), "last"]
+
+
+def test_what_was_under_way_at_a_kill_goes_on_at_the_next_start(patient: Gateway, sink: Sink) -> None:
+    sink.answer = lambda _: Answer.HANG
+    process = patient.start("run")
+    token = patient.run("token", "add", "shop", "--store", STORE).stdout.split()[-1]
+    says(patient, a_session(1), marketing=True)
+    requests.post(
+        f"{patient.address}/api/v1/stores/{STORE}/events",
+        json=an_event(a_session(1), event_id="under-way"),
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    )
+    wait_for(lambda: len(sink.arrivals) == 1, what="the first attempt")
+    patient.kill(process)
+    sink.answer = lambda _: Answer.OK
+
+    patient.start("run")
+    wait_for(lambda: len(sink.taken) == 1, what="the second attempt")
+    [first, second] = sink.arrivals
+    assert first.webhook_id == second.webhook_id

@@ -131,6 +131,14 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_lost_attempt_counts(any_data
     assert again.message_id == first.message_id
 
 
+def test_a_lease_of_a_process_that_is_gone_is_taken_over_at_once(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(), a_held_delivery("order:2"))
+    [first] = claim(any_database)
+    assert any_database.write(lambda connection: queue.end_leases(connection, now=NOW + SECOND)) == 1
+    [again] = claim(any_database, now=NOW + SECOND)
+    assert (again.id, again.attempts) == (first.id, 1)
+
+
 def test_a_worker_that_lost_its_lease_changes_nothing(any_database: Database) -> None:
     enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
     [first] = claim(any_database)
