@@ -11,7 +11,9 @@ import pytest
 from gateway.cli.program import main
 from gateway.settings import DEFAULT_POLICY
 from gateway.storage.people import Role
-from gateway.storage.policies import newest_policy
+from gateway.storage.policies import add_policy, newest_policy
+from gateway.storage.reading.policies import ROWS
+from gateway.storage.statements import Connection
 from gateway.web.admin.policy_form import ALL_KEYS, BY_ORIGIN, read_policy_form
 from tests.web.admin.test_pages import a_policy
 from tests.web.browsing import Pages
@@ -118,6 +120,17 @@ def test_saving_makes_a_version_and_the_history_tells_of_it(told: Pages) -> None
     assert "Mode: Suppress became Anonymize" in text
     assert "Wait for an answer: 120 seconds became 0 seconds" in text
     assert "changed the policy acme" in _words(owner.get("/admin/audit").text)
+
+
+def test_a_long_history_does_not_call_its_oldest_line_the_first_version(told: Pages) -> None:
+    def job(connection: Connection) -> None:
+        for seconds in range(ROWS):
+            add_policy(connection, "acme", {**DEFAULT_POLICY, "hold_seconds": seconds}, "olivia", told.story.clock())
+
+    told.story.gateway.database.write(job)
+    text = _words(told.as_role(Role.VIEWER).get("/admin/policy/acme").text)
+    assert "Older versions are kept, but not shown" in text
+    assert "The first version" not in text
 
 
 def test_the_new_policy_decides_the_next_order(told: Pages) -> None:
