@@ -111,9 +111,8 @@ def _in_text(text: str, *, shapes: bool, depth: int) -> list[Finding]:
         return []
     found = [TOO_MUCH] if len(text) > LONGEST_CHARS else []
     text = text[:LONGEST_CHARS]
-    found += [finding for rule in VALUE_RULES for finding in rule(text)]
-    if shapes:
-        found += [finding for rule in SHAPE_RULES for finding in rule(text)]
+    for rule in VALUE_RULES + SHAPE_RULES if shapes else VALUE_RULES:
+        found += rule(text)
     depth = min(depth, DEEPEST_OF_LONG) if len(text) > LONG_CHARS else depth
     for name, part in parts_of(text, shapes=shapes):
         if depth <= 0:

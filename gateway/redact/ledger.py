@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.redact.composite import identifiers_in, identifiers_in_words, leaves_of
+from gateway.redact.identifiers import KeyVerdict, is_stamp, judge_key
 from gateway.redact.shapes import Rules
-from gateway.redact.spellings import is_public_address, needle_of
+from gateway.redact.spellings import full_names, is_public_address, needle_of
 from gateway.redact.verdict import CONTACT, UNSEARCHED, Denied, Finding, Gate, Kind, Need, Search, search_of
 
 LONGEST_NAME_CHARS = 64
@@ -27,6 +29,7 @@ class Ledger:
     unknown: dict[str, str] = field(default_factory=dict)
     denied: dict[tuple[str, str], Denied] = field(default_factory=dict)
     allowed: set[str] = field(default_factory=set)
+    _names: set[tuple[str, str]] = field(default_factory=set)
 
     def went(self, path: str, value: object) -> None:
         """Name what went, unless there was nothing in it."""
@@ -38,10 +41,23 @@ class Ledger:
         if kind in UNSEARCHED:
             self.collect(path, value)
             return
-        for leaf in (value,) if isinstance(value, str) else leaves_of(value):
+        if isinstance(value, str):
+            self._deny_leaf(path, kind, value)
+            if kind not in SIMPLE and not ONE_WORD.fullmatch(value):
+                self.collect(path, value)
+            return
+        for leaf in leaves_of(value):
             self._deny_leaf(path, kind, leaf)
-        if kind not in SIMPLE and not (isinstance(value, str) and ONE_WORD.fullmatch(value)):
+        if kind not in SIMPLE:
             self.collect(path, value)
+
+    def deny_name(self, path: str, first: str, last: str) -> None:
+        """Write down a person's whole name in every spelling, once for all the addresses that it stands in."""
+        if (first, last) in self._names:
+            return
+        self._names.add((first, last))
+        for spelled in full_names(first, last):
+            self._deny_leaf(path, Kind.NAME, spelled)
 
     def allow(self, value: object) -> None:
         """Remember what stays under its own name: elsewhere it may have gone under another."""
@@ -82,7 +98,8 @@ class Ledger:
 
     def name_of(self, name: object) -> str:
         """Return a key as it may be shown: a name that itself looks like an identifier is masked."""
-        return "*" if is_personal_name(str(name)) else str(name)
+        text = str(name)
+        return "*" if known_key(text).is_personal else text
 
     def nobody_knows(self, name: str, path: str) -> None:
         """Write down a key that the catalogue does not have, and where it stood."""
@@ -126,6 +143,26 @@ def _is_international(phone: str) -> bool:
 def is_personal_name(name: str) -> bool:
     """Whether a key itself looks like an identifier, or like something that a person wrote."""
     return len(name) > LONGEST_NAME_CHARS or _is_personal(name)
+
+
+class Key(NamedTuple):
+    """What the name of an entry or a parameter says, learnt once for all payloads."""
+
+    verdict: KeyVerdict | None
+    is_personal: bool
+    is_stamp: bool
+
+
+def known_key(name: str) -> Key:
+    """Return what the catalogue and the name itself say; a long name is read anew each time."""
+    return _known_key(name) if len(name) <= LONGEST_NAME_CHARS else _read_key(name)
+
+
+def _read_key(name: str) -> Key:
+    return Key(judge_key(name), is_personal_name(name), is_stamp(name))
+
+
+_known_key = lru_cache(maxsize=8192)(_read_key)
 
 
 @lru_cache(maxsize=8192)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.redact.composite import PLAIN, pairs_of
-from gateway.redact.identifiers import KeyVerdict, Use, is_stamp, judge_key
-from gateway.redact.ledger import Ledger, is_personal_name
+from gateway.redact.identifiers import KeyVerdict, Use, judge_key
+from gateway.redact.ledger import Ledger, known_key
 from gateway.redact.shapes import IDENTIFIERS, Field, Table
-from gateway.redact.spellings import full_names
 from gateway.redact.texts import GONE, Role, Texts
 from gateway.redact.urls import cleaned
 from gateway.redact.verdict import Kind, Need
@@ -60,6 +59,9 @@ class Rebuild:
             rule = known.get(key)
             # What the platform writes is plain; only what does not look so is read closely.
             if rule is KEEP and (_is_plain(item) if type(item) is str else type(item) not in CONTAINERS):
+                out[key] = item
+                continue
+            if item == "" and type(rule) is Field and rule in IDENTIFIERS:
                 out[key] = item
                 continue
             kept = self._field(rule or table.extra, item, f"{path}{key}", out, key)
@@ -155,7 +157,7 @@ class Rebuild:
     def _deny_full_name(self, source: Mapping[str, Any], path: str) -> None:
         first, last = source.get("first_name"), source.get("last_name")
         if isinstance(first, str) and isinstance(last, str) and first.strip() and last.strip():
-            self.ledger.deny(f"{path}first_name", Kind.NAME, full_names(first.strip(), last.strip()))
+            self.ledger.deny_name(f"{path}first_name", first.strip(), last.strip())
 
     def _hashed(self, item: Any, path: str, _out: dict[str, object], _key: str) -> object:
         if not self.ledger.gate.denies(Need.MARKETING, Kind.HASH):
@@ -228,11 +230,11 @@ class Rebuild:
 
     def judged(self, name: str, item: Any, path: str, out: dict[str, object], key: str) -> object:
         """Return what is left of a value, to stand at `out[key]`, by what its name says and what it says itself."""
-        if self.ledger.gate.is_stale and is_stamp(name):
+        verdict, is_personal, is_stamp = known_key(name)
+        if is_stamp and self.ledger.gate.is_stale:
             self.ledger.went(path, item)
             return GONE
-        verdict = judge_key(name)
-        if is_personal_name(name) and self.ledger.holds_denied(name, shapes=False):
+        if is_personal and self.ledger.holds_denied(name, shapes=False):
             verdict = None
         elif verdict is None and name in self.ledger.rules.allow_meta_keys:
             return self._kept(item, path, out, key, Role.TEXT)
@@ -313,13 +315,13 @@ class Rebuild:
 
     def _pruned_pair(self, key: str, item: Any, path: str, *, is_known: bool) -> object:
         shown = f"{path}.{self.ledger.name_of(key)}"
-        findings = self.ledger.holds_denied(key, shapes=not is_known) if is_personal_name(key) else []
+        verdict, is_personal, _ = known_key(key)
+        findings = self.ledger.holds_denied(key, shapes=not is_known) if is_personal else []
         if findings:
             self.ledger.went(shown, key)
             self.ledger.note(shown, findings)
             self.ledger.collect(shown, item)
             return GONE
-        verdict = judge_key(key)
         if verdict and verdict.use is Use.IDENTIFIER:
             return self._by_need(verdict, item, shown)
         return self._pruned(item, shown, is_known=is_known)

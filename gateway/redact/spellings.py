@@ -51,6 +51,7 @@ LONG_CHARS = 200
 ALGORITHMS = {16: hashlib.md5, 20: hashlib.sha1, 32: hashlib.sha256}
 HEX_CHARS = (32, 40, 64)
 BASE64_CHARS = (22, 27, 43)  # without padding
+SHORTEST_DIGEST = BASE64_CHARS[0]
 NOT_PUBLIC = {
     4: ("127.0.0.0/8", "10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", "169.254.0.0/16", "0.0.0.0/32"),
     6: ("::1/128", "fc00::/7", "fe80::/10", "::/128"),
@@ -93,7 +94,7 @@ class Reading:
         if self.digests:
             return list(wanted)
         plain = self.plain
-        return [one for one in wanted if wanted_needle(one) in plain or one.kind in WRITTEN_OTHERWISE]
+        return [one for one in wanted if (one.needle or needle_of(one.value)) in plain or one.kind in WRITTEN_OTHERWISE]
 
     def holds(self, denied: Denied) -> bool:
         """Whether the value is in the text, as it is, in another spelling, or as a digest."""
@@ -174,9 +175,15 @@ class Reading:
         """The runs that may be base64; digests among them, and those in hex, are written down."""
         if len(text) < SHORTEST_RUN:
             return
-        pieces = set(text.encode("utf-8", "replace").translate(RUNS).split())
-        for run in [piece.decode("ascii") for piece in pieces if len(piece) >= SHORTEST_RUN]:
-            if len(run) >= BASE64_CHARS[0]:
+        pieces = text.encode("utf-8", "replace").translate(RUNS).split()
+        # Most are words in one case: they are not base64, and too short for a digest.
+        telling = {
+            one
+            for one in pieces
+            if (size := len(one)) >= SHORTEST_RUN and (size >= SHORTEST_DIGEST or one != one.lower())
+        }
+        for run in [piece.decode("ascii") for piece in telling]:
+            if len(run) >= SHORTEST_DIGEST:
                 self.digests.update(_digests_in(run))
             if run != run.lower() and not WORDS.fullmatch(run):
                 yield run

@@ -17,7 +17,9 @@ def find(text: str) -> list[Finding]:
     """Return the addresses that stand as words of their own, and a user agent."""
     found: list[Finding] = []
     if text.count(".") >= DOTS or text.count(":") >= COLONS:
-        words = text.translate(SEPARATORS).split()
+        words = [
+            word for word in text.translate(SEPARATORS).split() if word.count(".") >= DOTS or word.count(":") >= COLONS
+        ]
         found += [Finding(Kind.IP, Need.EITHER, word) for word in map(_address, words) if word]
     if "/" in text:
         found += [Finding(Kind.USER_AGENT, Need.EITHER, match) for match in AGENT.findall(text)]
@@ -25,8 +27,7 @@ def find(text: str) -> list[Finding]:
 
 
 def _address(word: str) -> str | None:
-    is_likely = word.count(".") >= DOTS or word.count(":") >= COLONS
-    if not is_likely or not ADDRESS.fullmatch(word):
+    if not ADDRESS.fullmatch(word):
         return None
     bare = word.rsplit(":", 1)[0] if word.count(":") == 1 or "]:" in word else word
     bare = bare.strip("[]")

@@ -31,7 +31,9 @@ def find(text: str) -> list[Finding]:
     found: list[Finding] = []
     if "." in text:
         for mark, pattern, kind, need in PATTERNS if TIME.search(text) else UNTIMED:
-            for match in pattern.finditer(text) if mark in text else ():
+            if mark not in text:
+                continue
+            for match in pattern.finditer(text):
                 found.append(Finding(kind, need, match[0]))
                 found += [Finding(kind, need, part) for part in match.groups() if part]
     if CLICK_MARK.search(text):
