@@ -1,6 +1,7 @@
 """`python -m tests.bench [name ...] [--rounds 3] [--seconds 5]`: measures, prints a table and writes JSON.
 
-Needs wrk and gcc. Everything that is compared runs in the same minutes on the same machine; trust the ratios.
+Needs wrk, gcc and what `pip install -e '.[bench]'` brings; where Node is, Node-RED is compared as well. Everything
+that is compared runs in the same minutes on the same machine; trust the ratios.
 """
 
 import argparse

@@ -3,13 +3,20 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 
-from gateway.model.decision import Strip
+from gateway.decide.consent import OrderFacts, effective
+from gateway.decide.policy import Case, decide
+from gateway.model.consent import Category, Choice, Choices, Evidence, OrderConsent
+from gateway.model.decision import Mode, Policy, Strip, UnknownRule
+from gateway.model.order import Origin
 from gateway.redact.apply import Rules, Shape, redact
 from gateway.redact.proof import prove
+from tests.bench.requests_file import FIRST
+from tests.engine.orders import a_webhook
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "platforms"
 ORDERS = (
@@ -18,6 +25,11 @@ ORDERS = (
 )
 DENIED = Strip(marketing=True, analytics=True, either=True)
 RULES = Rules(shop_hosts=frozenset({"127.0.0.1", "shop.example"}))
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+POLICY = Policy(mode=Mode.ANONYMIZE, unknown=UnknownRule.DENY)
+CASE = Case(purposes=[Category.MARKETING, Category.ANALYTICS], origin=Origin.CHECKOUT)
+DENIAL = Evidence(choices=Choices(marketing=Choice.DENIED, analytics=Choice.DENIED), captured_at=NOW)
+NOTHING_GRANTED = OrderConsent(recorded=DENIAL, frozen_at=NOW)
 ROUNDS = 2000
 
 
@@ -30,6 +42,20 @@ def best_microseconds(steps: dict[str, Callable[[], object]]) -> dict[str, float
             work()
             best[name] = min(best[name], (time.perf_counter() - start) * 1_000_000)
     return best
+
+
+def gate_microseconds() -> float:
+    """What the order of the other measures costs in the gate, denied everything."""
+    body = a_webhook(FIRST, marketing=False).body
+    payload = orjson.loads(body)
+
+    def gate() -> None:
+        known = effective(OrderFacts(consent=NOTHING_GRANTED), POLICY, NOW)
+        decision = decide(POLICY, known, CASE, NOW)
+        redacted = redact(payload, shape=Shape.WOOCOMMERCE_ORDER, strip=decision.strip, rules=RULES)
+        assert prove(orjson.dumps(redacted.payload | {"consent": decision.consent}), redacted.denied) == ()
+
+    return best_microseconds({"gate": gate})["gate"]
 
 
 def measure(platform: str, shape: Shape, pattern: str) -> None:

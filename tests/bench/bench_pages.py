@@ -231,7 +231,8 @@ def _fill_rest(connection: Connection, dialect: Dialect, count: int, now: int) -
 FILLED = (orders, records, webhooks, deliveries, attempts, sessions, subscriptions)
 
 
-def _seed(connection: Connection, dialect: Dialect, count: int) -> None:
+def seed(connection: Connection, dialect: Dialect, count: int) -> None:
+    """Fill the tables first and make their indexes after that."""
     if dialect is POSTGRES:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     indexes = [index for table in FILLED for index in table.indexes]
@@ -347,9 +348,9 @@ def measure(pages: Pages, count: int, limit_ms: int) -> bool:
 def _run(url: str, dialect: Dialect, count: int) -> bool:
     started = time.perf_counter()
     database = Database(url)
-    database.write(lambda connection: _seed(connection, dialect, count))
+    database.write(lambda connection: seed(connection, dialect, count))
     if dialect is POSTGRES:
-        _analyze(url)
+        analyze(url)
     database.close()
     print(f"{dialect.name}: {count:,} orders, {count * PER_ORDER:,} deliveries, {time.perf_counter() - started:.0f} s")
     pages = open_pages(url)
@@ -359,7 +360,8 @@ def _run(url: str, dialect: Dialect, count: int) -> bool:
     return is_good
 
 
-def _analyze(url: str) -> None:
+def analyze(url: str) -> None:
+    """Tell PostgreSQL what it holds."""
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:

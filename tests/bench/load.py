@@ -69,11 +69,13 @@ def closed_loop(port: int, numbers: Numbers, *, seconds: float, connections: int
     )
 
 
-def paced(folder: Path, port: int, numbers: Numbers, *, rate: float, seconds: float) -> Paced:
+def paced(
+    folder: Path, port: int, numbers: Numbers, *, rate: float, seconds: float, denied_share: float = 0.5
+) -> Paced:
     """Send at a steady rate, from a process of its own."""
     count = int(rate * seconds) + 1
     first, path, out = numbers.take(count), _MEMORY / f"gateway-bench-{port}.bin", folder / "paced.json"
-    length = write_requests(path, first=first, count=count)
+    length = write_requests(path, first=first, count=count, denied_share=denied_share)
     given = [port, path, length, first, rate, seconds, out]
     subprocess.run([sys.executable, "-m", "tests.bench.pacing", *map(str, given)], check=True, cwd=ROOT)
     result = json.loads(out.read_text(encoding="utf-8"))

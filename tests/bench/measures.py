@@ -12,9 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.bench_gate import gate_microseconds
+from tests.bench.growth import growth
 from tests.bench.load import Closed, Numbers, closed_loop, paced
-from tests.bench.subjects import Sink, Subject, flask_relay, gateway, trivial
-from tests.engine.running import ROOT
+from tests.bench.node_red import is_possible as may_run_node_red
+from tests.bench.subjects import Sink, Subject, flask_relay, gateway, node_red, trivial
+from tests.engine.fleet import HURRY, run_six_processes
+from tests.engine.running import ROOT, Gateway, free_port
+from tests.engine.sink import Sink as RememberingSink
 
 NO_DELIVERY: Final = "hold_seconds = 3600"  # orders without an answer wait: intake alone is measured
 
@@ -110,25 +115,20 @@ def intake_on_a_slow_disk(bench: Bench) -> list[Measure]:
 
 
 def end_to_end(bench: Bench) -> list[Measure]:
-    """The highest steady rate without a growing backlog, half of the orders denied, against the 60-line relay."""
-    rates: dict[str, list[float]] = {"relay": [], "sqlite": [], "postgres": []}
+    """The highest steady rate without a growing backlog, half of the orders denied, against what shops wire up."""
+    names = ("relay", "sqlite", "postgres", *(("node-red",) if may_run_node_red() else ()))
+    rates: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(bench.rounds):
         for name, found in rates.items():
             found.append(_sustained(bench, name))
-    relay = _median(rates["relay"])
-    return [
-        Measure(
-            name="end to end SQLite / relay", value=_median(rates["sqlite"]) / relay, bar=1.0, goal=1.5, detail=rates
-        ),
-        Measure(
-            name="end to end PostgreSQL / relay",
-            value=_median(rates["postgres"]) / relay,
-            bar=1.3,
-            goal=2.0,
-            detail=rates,
-        ),
-        *_delay(bench, _median(rates["sqlite"]) / 2),
+    measures = [
+        _against(rates, "sqlite", "relay", bar=1.0, goal=1.5),
+        _against(rates, "postgres", "relay", bar=1.3, goal=2.0),
     ]
+    if "node-red" in rates:
+        measures.append(_against(rates, "sqlite", "node-red", bar=0.7, goal=1.0))
+        measures.append(_against(rates, "postgres", "node-red", bar=1.0, goal=1.3))
+    return [*measures, *_delay(bench, _median(rates["sqlite"]) / 2)]
 
 
 def overload(bench: Bench) -> list[Measure]:
@@ -174,13 +174,72 @@ def outage(bench: Bench) -> list[Measure]:
 
 
 def memory(bench: Bench) -> list[Measure]:
-    """Memory of `gateway run` after work, in MB (what is shared counted once)."""
+    """Memory of `gateway run` after work, in MB (what is shared counted once), and against Node-RED's."""
+    ours = _memory_after_work(bench, "sqlite")
+    found = [Measure(name="memory of gateway run, MB", value=ours, bar=120, goal=100, higher_is_better=False)]
+    if may_run_node_red():
+        theirs = _memory_after_work(bench, "node-red")
+        value = ours / theirs
+        found.append(
+            Measure(
+                name="memory of gateway run / Node-RED",
+                value=value,
+                bar=0.6,
+                goal=0.5,
+                higher_is_better=False,
+                detail={"ours_mb": ours, "theirs_mb": theirs},
+            )
+        )
+    return found
+
+
+def gate_share(bench: Bench) -> list[Measure]:
+    """Deciding, redacting, proving and serialising one order, denied everything, as a share of all CPU for it."""
     place, sink = bench.place(), Sink(bench.folder)
     with gateway(place, url=bench.sqlite_url(place), sink_url=sink.url) as subject:
-        paced(place, subject.port, bench.numbers, rate=100, seconds=bench.seconds)
-        value = subject.memory_mb
+        paced(place, subject.port, bench.numbers, rate=100, seconds=1, denied_share=1.0)
+        before = subject.cpu_seconds
+        count = len(
+            paced(place, subject.port, bench.numbers, rate=200, seconds=bench.seconds * 2, denied_share=1.0).answered_at
+        )
+        time.sleep(1)
+        whole = (subject.cpu_seconds - before) / count * 1_000_000
     sink.stop()
-    return [Measure(name="memory of gateway run, MB", value=value, bar=120, goal=100, higher_is_better=False)]
+    gate = gate_microseconds()
+    return [
+        Measure(
+            name="decide, redact, prove, serialise / all CPU of an order",
+            value=gate / whole,
+            bar=0.25,
+            goal=0.15,
+            higher_is_better=False,
+            detail={"gate_us": gate, "whole_us": whole},
+        )
+    ]
+
+
+def fleet(bench: Bench) -> list[Measure]:
+    """Two web and four worker processes on PostgreSQL, one cut off: 20,000 of 20,000, each marked delivered once."""
+    url, sink = bench.postgres_url(), RememberingSink()
+    first = Gateway(bench.place(), url=url, port=free_port(), sinks={"sink": sink.url}, more=HURRY)
+    subprocess.run(
+        [sys.executable, "-m", "gateway", "migrate", "--settings", str(first.settings)], check=True, cwd=ROOT
+    )
+    how = run_six_processes(first, sink, url, orders=10_000, cut_after=3_000, seconds=900)
+    first.stop()
+    count = len({one.webhook_id for one in sink.taken})
+    sink.close()
+    return [Measure(name=f"delivered of 20,000, a worker {how}", value=count, bar=20_000, goal=20_000)]
+
+
+def growth_on_sqlite(bench: Bench) -> list[Measure]:
+    """p50 of intake, claim and outcome with 1,000,000 stored orders against 10,000."""
+    return _growth("SQLite", lambda: bench.sqlite_url(bench.place()))
+
+
+def growth_on_postgres(bench: Bench) -> list[Measure]:
+    """The same on PostgreSQL."""
+    return _growth("PostgreSQL", bench.postgres_url)
 
 
 ALL: Final = (
@@ -191,6 +250,10 @@ ALL: Final = (
     overload,
     outage,
     memory,
+    gate_share,
+    fleet,
+    growth_on_sqlite,
+    growth_on_postgres,
 )
 
 
@@ -210,16 +273,13 @@ def _intake(bench: Bench, url: Callable[[Path], str], *, workers: int) -> tuple[
 
 def _sustained(bench: Bench, name: str) -> float:
     """Search the highest rate at which 97 % have arrived when the load stops, and nothing was refused."""
-    low, high, rate = 0.0, float("inf"), 100.0
-    for _ in range(7):
+    low, high, rate = 0.0, float("inf"), 200.0
+    while high - low > 0.08 * max(low, 50):
         if _keeps_up(bench, name, rate):
             low = rate
-            rate = rate * 2 if high == float("inf") else (rate + high) / 2
         else:
             high = rate
-            rate = (low + rate) / 2
-        if high - low < 0.08 * max(low, 1):
-            break
+        rate = low * 1.5 if high == float("inf") else (low + high) / 2
     return low
 
 
@@ -235,6 +295,8 @@ def _keeps_up(bench: Bench, name: str, rate: float) -> bool:
 def _subject(bench: Bench, name: str, place: Path, sink_url: str) -> AbstractContextManager[Subject]:
     if name == "relay":
         return flask_relay(place, sink_url=sink_url)
+    if name == "node-red":
+        return node_red(place, sink_url=sink_url)
     url = bench.sqlite_url(place) if name == "sqlite" else bench.postgres_url()
     return gateway(place, url=url, sink_url=sink_url)
 
@@ -254,6 +316,34 @@ def _delay(bench: Bench, rate: float) -> list[Measure]:
         Measure(
             name="accepted to delivered at half load, p99 ms", value=tens[98], bar=100, goal=30, higher_is_better=False
         ),
+    ]
+
+
+def _against(rates: dict[str, list[float]], ours: str, theirs: str, *, bar: float, goal: float) -> Measure:
+    value = _median(rates[ours]) / _median(rates[theirs])
+    return Measure(name=f"end to end {ours} / {theirs}", value=value, bar=bar, goal=goal, detail=dict(rates))
+
+
+def _memory_after_work(bench: Bench, name: str) -> float:
+    place, sink = bench.place(), Sink(bench.folder)
+    with _subject(bench, name, place, sink.url) as subject:
+        paced(place, subject.port, bench.numbers, rate=300, seconds=max(bench.seconds, 10))
+        value = subject.memory_mb
+    sink.stop()
+    return value
+
+
+def _growth(database: str, new_url: Callable[[], str]) -> list[Measure]:
+    return [
+        Measure(
+            name=f"p50 of {step}, 1,000,000 / 10,000 orders, {database}",
+            value=found["ratio"],
+            bar=1.25,
+            goal=1.1,
+            higher_is_better=False,
+            detail=found,
+        )
+        for step, found in growth(new_url).items()
     ]
 
 

@@ -1,17 +1,17 @@
-"""What a shop would write instead: verify, strip and forward inside the request, and keep nothing."""
+"""What a shop would write instead: verify, strip and forward inside the request, and keep nothing.
+
+It runs on gunicorn, as such a view usually does: `gunicorn "tests.bench.relay:build('http://...')"`.
+"""
 
 import base64
 import hashlib
 import hmac
 import json
-import sys
 import threading
 from typing import Any
 
 import requests
 from flask import Flask, Response, request
-
-from gateway.web.server import Served, serve
 
 SECRET = b"engine-secret"
 CONTACT = (
@@ -53,7 +53,7 @@ def consent_of(order: dict[str, Any]) -> dict[str, bool]:
     return {"marketing": False, "analytics": False}
 
 
-def build(url: str) -> Served:
+def build(url: str) -> Flask:
     """Return the relay."""
     app, local = Flask("relay"), threading.local()
 
@@ -69,9 +69,4 @@ def build(url: str) -> Served:
         answer = local.session.post(url, json=strip(order, consent_of(order)), timeout=10)
         return Response(status=200 if answer.ok else 502)
 
-    return Served(application=app, stop=lambda: None)
-
-
-if __name__ == "__main__":
-    port, workers, threads = (int(word) for word in sys.argv[1:4])
-    serve(lambda: build(sys.argv[4]), host="127.0.0.1", port=port, workers=workers, threads=threads)
+    return app

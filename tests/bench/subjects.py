@@ -14,11 +14,13 @@ from typing import Final
 import psutil
 import requests
 
+from tests.bench.node_red import install, write_flow
 from tests.bench.sinking import Tally
 from tests.engine.running import ROOT, free_port, settings_text, wait_for
 
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgres"
+NODE_RED: Final = Path(__file__).with_name("results") / "node-red"  # installed there once
 
 
 @dataclass
@@ -144,10 +146,20 @@ def trivial(folder: Path, *, workers: int, threads: int) -> Iterator[Subject]:
 
 @contextmanager
 def flask_relay(folder: Path, *, sink_url: str) -> Iterator[Subject]:
-    """The 60-line relay: two processes of sixteen threads, as it waits inside the request."""
+    """The 60-line relay on gunicorn: two processes of sixteen threads, as it waits inside the request."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.bench.relay", str(port), "2", "16", sink_url]
+    command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "2", "--threads", "16"]
+    command += ["--bind", f"127.0.0.1:{port}", "--log-level", "error", f"tests.bench.relay:build({sink_url!r})"]
     yield from _running(Subject(port=port, processes=[start(folder, "relay", command)], folder=folder), "/")
+
+
+@contextmanager
+def node_red(folder: Path, *, sink_url: str) -> Iterator[Subject]:
+    """Node-RED with the same work as a flow."""
+    program, port = install(NODE_RED), free_port()
+    write_flow(folder, port=port, sink_url=sink_url)
+    command = ["node", str(program), "--userDir", str(folder)]
+    yield from _running(Subject(port=port, processes=[start(folder, "node-red", command)], folder=folder), "/")
 
 
 def _running(subject: Subject, path: str) -> Iterator[Subject]:
