@@ -139,7 +139,13 @@ class Reconciler:
         """Take in those of some orders whose last change no webhook brought; return how many there were."""
         known = self._known(store.id, changes)
         rows = [(one, known.get((store.id, one.order.order_id))) for one in changes]
-        return sum(self._take(store, api, one, row) for one, row in rows if not is_known(row, one.order))
+        missed = [(one, row) for one, row in rows if not is_known(row, one.order)]
+        days = Counter(one.day for one, row in missed if self._take(store, api, one, row))
+        if days:
+            found = {day: (0, count) for day, count in days.items()}
+            self._database.write(lambda connection: count_days(connection, store.id, found))
+            self._parts.telling.compared(store.id, seen=0, found=days.total())
+        return days.total()
 
     def take_silently(self, store: StoreSettings, api: StoreApi, payload: Payload, topic: str) -> None:
         """Remember what an order or subscription says of consent, without sending it anywhere.

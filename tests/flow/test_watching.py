@@ -189,6 +189,7 @@ def test_overdue_renewal_is_looked_up_and_taken_in(open_: Open, woo: WooApi) -> 
     ]
     history = shop.order(42)["history"]
     assert [one["via"] for one in history if one["what"] == "webhook"] == ["reconcile"]
+    assert shop.gateway.reconciliations_as_json("acme")["days"] == [{"day": "2026-12-22", "seen": 0, "found": 1}]
     assert shop.post(renewal).status == "duplicate"
     shop.clock.pass_by(days=1)
     assert shop.gateway.watch_renewals() == 0
