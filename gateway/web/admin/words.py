@@ -133,6 +133,7 @@ REASONS: Mapping[str, str] = {
     Reason.STALE_IDENTIFIERS: "a renewal's click ids, cookies and addresses are those of its first order",
     Reason.AWAITING_ANSWER: "the shopper may still answer",
     Reason.EXPIRED: "no answer came in time",
+    Reason.EVENTS_REFUSED: "the store's policy refuses events that are no orders",
     Reason.SUPPRESSED_BEFORE: "it was not sent before, and stays so",
     Reason.SECRETS_DROPPED: "links and keys that open the shopper's pages are dropped",
     "withdrawn": "consent was withdrawn",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -215,6 +216,26 @@ def test_a_session_is_found_by_its_id(shown: Pages) -> None:
     answer = shown.as_role(Role.VIEWER).post("/admin/find", {"text": "s" * 30})
     assert answer.headers["Location"] == f"/admin/sessions/acme/{hashed}"
     assert shown.as_role(Role.VIEWER).get(answer.headers["Location"]).status_code == 200
+
+
+def test_a_session_shows_why_an_event_was_not_sent(shown: Pages) -> None:
+    from gateway.storage.tables import deliveries, sessions
+
+    database, now = shown.story.gateway.database, shown.story.clock()
+    visit = {"store_id": "acme", "session_hash": "ab" * 16, "seen_at": now, "updated_at": now}
+    named = {"store_id": "acme", "session_hash": "ab" * 16, "destination_id": "newsletter", "stream": "session:x"}
+    event = {"kind": "event", "message_id": "msg_1", "topic": "view_item", "topic_group": "events", "event_id": "e-1"}
+    ended = {
+        "state": "suppressed",
+        "reason": "events_refused",
+        "accepted_at": now,
+        "finished_at": now,
+        "policy_version": 1,
+    }
+    database.write(lambda connection: connection.execute(insert(sessions).values(**visit)))
+    database.write(lambda connection: connection.execute(insert(deliveries).values(**named, **event, **ended)))
+    page = shown.as_role(Role.VIEWER).get("/admin/sessions/acme/" + "ab" * 16).text
+    assert "The store's policy refuses events that are no orders" in unescape(page)
 
 
 @pytest.mark.parametrize("text", ["", "4711", "nobody@example.com", "x" * 40, "' OR 1=1", "%"])
