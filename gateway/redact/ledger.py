@@ -123,12 +123,13 @@ class Ledger:
 
     def _deny_leaf(self, path: str, kind: Kind, leaf: str) -> None:
         text = leaf.strip()
-        if not text or (kind, text) in self.denied:
+        spot = (kind, text)
+        if not text or spot in self.denied:
             return
         search = search_of(kind, text)
         if text.lower() in self.rules.shop_hosts or (kind is Kind.IP and not is_public_address(text)):
             search = Search.NEVER
-        self.denied[kind, text] = Denied(path, kind, text, search, needle_of(text))
+        self.denied[spot] = Denied(path, kind, text, search, needle_of(text))
 
     def denies_contact(self) -> bool:
         """Whether contact data goes."""

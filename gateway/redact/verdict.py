@@ -66,6 +66,7 @@ class Search(StrEnum):
 
 
 CONTACT = frozenset({Kind.EMAIL, Kind.PHONE, Kind.NAME, Kind.ADDRESS, Kind.PLACE, Kind.BIRTH, Kind.TAX_ID})
+WRITTEN = CONTACT - {Kind.EMAIL, Kind.PHONE}  # nothing but its length tells how it is looked for
 # What a renewal does not inherit from an old browser.
 UNCHANGING = CONTACT | {Kind.PERSON_ID, Kind.BEARER, Kind.PAYMENT, Kind.CONSENT_RECORD, Kind.PROFILE, Kind.BEHAVIOUR}
 UNCHANGING |= {Kind.CAMPAIGN, Kind.SEARCH_PARAM}
@@ -135,6 +136,8 @@ def search_of(kind: Kind, value: str) -> Search:
     """Return how the proof looks for a value; short ones only as whole values."""
     if kind in UNSEARCHED or value.casefold() in COMMON_WORDS:
         return Search.NEVER
+    if kind in WRITTEN:
+        return Search.ANYWHERE if len(value) >= ANYWHERE_FROM_CHARS else Search.WHOLE
     if kind in TAGS and value.isalpha() and value.islower() and len(value) <= LONGEST_WORD:
         return Search.WHOLE
     is_long = _is_number(value) if kind is Kind.PHONE else len(value) >= ANYWHERE_FROM_CHARS

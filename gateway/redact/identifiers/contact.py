@@ -8,6 +8,7 @@ EMAIL = re.compile(r"[^\s@\"'<>()\[\]{},;:|=&?/\\]{1,64}@[^\s@\"'<>()\[\]{},;:|=
 # What every phone number begins with; `re` is many times quicker with patterns that begin with a class or a letter.
 DIGITS = re.compile(r"\d\D{0,3}(?:\d\D{0,3}){6}")
 CLOSE_DIGITS = re.compile(r"\d(?:[ ().\-/]{0,4}\d){6}")
+GROUPED_DIGITS = re.compile(r"[2-9]\d{2}[ .\-]\d{3}[ .\-]\d{4}")
 SPACED_DIGITS = re.compile(r"0[1-9]\d{1,4}[ /]\d[\d \-]{4,10}\d")
 PHONE = re.compile(
     r"""
@@ -34,4 +35,7 @@ def find(text: str) -> list[Finding]:
 
 
 def _may_hold_phone(text: str) -> bool:
-    return bool((CLOSE_DIGITS.search(text) or SPACED_DIGITS.search(text)) and DIGITS.search(text))
+    """Whether a text may match one of the ways in which `PHONE` spells a number: dates have as many digits."""
+    is_marked = "+" in text or "(" in text or "00" in text
+    may_match = (is_marked and CLOSE_DIGITS.search(text)) or SPACED_DIGITS.search(text) or GROUPED_DIGITS.search(text)
+    return bool(may_match and DIGITS.search(text))
