@@ -247,7 +247,8 @@ def _folded_letters(text: str, letters: set[str]) -> str:
     """Fold a long text without looking at every letter of it."""
     plain = text.encode().lower().decode()
     for letter in letters:
-        plain = plain.replace(letter, letter.casefold())
+        if (lowered := letter.casefold()) != letter:
+            plain = plain.replace(letter, lowered)
     return plain
 
 
