@@ -178,8 +178,13 @@ class WooApi(StoreApi):
             found = [one for one in found if one["date_modified_gmt"] > after]
         if self.is_shuffled:
             return sorted(found, key=lambda one: str(one["id"])[::-1])
+        is_falling = asked.query.get("order") != "asc"
+        if asked.query.get("orderby") == "id":
+            return sorted(found, key=lambda one: int(one["id"]), reverse=is_falling)
         key = "date_modified_gmt" if asked.query.get("orderby") == "modified" else "date_created_gmt"
-        return sorted(found, key=lambda one: (one[key], one["id"]), reverse=asked.query.get("order") != "asc")
+        # Like WordPress, which breaks ties of time as its database likes: not the same way for each page.
+        tie = 1 if int(asked.query.get("page", "1")) % 2 else -1
+        return sorted(found, key=lambda one: (one[key], tie * int(one["id"])), reverse=is_falling)
 
     def _page(self, asked: Asked, found: list[Json]) -> tuple[int, Any, dict[str, str]]:
         size = min(int(asked.query.get("per_page", "10")), self.page_size)

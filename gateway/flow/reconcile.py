@@ -231,7 +231,7 @@ class Reconciler:
             else:
                 self._found(run, api, one, row)
             self._find_refunds(run, api, one)
-        self._move(run, changes, settled)
+        self._move(run, changes, settled, is_by_time=page.is_by_time)
         if run.progress is not None:
             run.progress(run.looked_at, page.total)
 
@@ -269,11 +269,11 @@ class Reconciler:
     def _is_taken(self, store: StoreSettings, webhook: Webhook, body: bytes) -> bool:
         return self.take_in(store, webhook, body, via=RECONCILED).status == "accepted"
 
-    def _move(self, run: _Run, changes: Sequence[Change], settled: Sequence[Change]) -> None:
+    def _move(self, run: _Run, changes: Sequence[Change], settled: Sequence[Change], *, is_by_time: bool) -> None:
         """Move the mark behind a page, as long as the store keeps to the order that it was asked for."""
         times = [change.at for change in changes]
         follows = not times or run.high is None or times[0] >= run.high
-        run.is_sorted = run.is_sorted and follows and times == sorted(times)
+        run.is_sorted = run.is_sorted and is_by_time and follows and times == sorted(times)
         run.high = max((one for one in (run.high, *(change.at for change in settled)) if one), default=None)
         if run.is_sorted:
             self._settle(run, is_whole=True)

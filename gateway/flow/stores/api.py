@@ -25,10 +25,14 @@ class StoreFailed(GatewayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some orders of a list; `total` is how many the whole list has, None where the store does not say."""
+    """Some orders of a list; `total` is how many the whole list has, None where the store does not say.
+
+    `is_by_time` says that the list was asked for with the earliest change first, and that no page loses any.
+    """
 
     payloads: Sequence[Payload] = field(repr=False)
     total: int | None = None
+    is_by_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class StoreApi(Protocol):
     """One store, asked over its platform's API. Everything raises StoreFailed; what is not there is None or empty."""
 
     def orders_since(self, since: datetime) -> Iterator[Page]:
-        """Yield pages of the orders that changed after an instant, the earliest change first if the store can."""
+        """Yield pages of the orders that changed after an instant."""
         ...
 
     def subscriptions_since(self, since: datetime) -> Iterator[Page]:

@@ -90,7 +90,7 @@ class ShopifyApi:
             answer = self._get(path, query)
             if answer is None:
                 return
-            yield Page(payloads=objects_of(answer.payload.get("orders")))
+            yield Page(payloads=objects_of(answer.payload.get("orders")), is_by_time=True)
             cursor = parse_qs(urlsplit(answer.next_url).query).get("page_info")
             if not cursor:
                 return
