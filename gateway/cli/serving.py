@@ -19,12 +19,11 @@ from gateway.storage.ownership import Ownership
 from gateway.storage.people import first_user_link
 from gateway.telemetry import configure_logging
 from gateway.web import create_app
-from gateway.web.server import Served, refuse_taken_port, serve
+from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve
 from gateway.worker import Pace, Worker
 
 THREADS = 32  # as many webhooks share one commit; most of the time they wait for it
 WEB_PROCESSES = 2
-STOP_SECONDS = 8
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -56,10 +55,10 @@ class Running:
         self._worker.start()
         self._scheduler.start()
 
-    def stop(self) -> None:
+    def stop(self, within_seconds: float) -> None:
         """Take nothing new and let what is under way finish."""
         self._scheduler.stop()
-        self._worker.stop(within_seconds=STOP_SECONDS)
+        self._worker.stop(within_seconds=within_seconds)
 
 
 def announce(settings: Settings, link: str | None) -> None:
@@ -115,7 +114,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     gateway = build(settings)
     running = Running(gateway)
     stopping.wait()
-    running.stop()
+    running.stop(STOP_SECONDS)
     gateway.close()
     return 0
 
@@ -142,8 +141,8 @@ def _with_worker(settings: Settings) -> Callable[[], Served]:
         gateway = build(settings)
         running = Running(gateway)
 
-        def stop() -> None:
-            running.stop()
+        def stop(within_seconds: float) -> None:
+            running.stop(within_seconds)
             gateway.close()
 
         return Served(application=create_app(gateway), stop=stop)
@@ -152,4 +151,4 @@ def _with_worker(settings: Settings) -> Callable[[], Served]:
 
 
 def _served(gateway: Gateway) -> Served:
-    return Served(application=create_app(gateway), stop=gateway.close)
+    return Served(application=create_app(gateway), stop=lambda _: gateway.close())

@@ -2,12 +2,14 @@
 
 import ctypes
 import errno
+import logging
 import multiprocessing
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import Any, Final
@@ -22,17 +24,21 @@ from gateway.errors import StartRefused
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-STOP_SECONDS: Final = 9  # of the ten that a stop may take
+STOP_SECONDS: Final = 8  # of the ten that a stop may take
+_SENDER_SECONDS: Final = 4  # how long one process waits for requests that are still coming in
 _PARENT_DIED: Final = 1  # PR_SET_PDEATHSIG, see prctl(2)
 _HEADER_TIMEOUT_MILLISECONDS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What one server process runs: the application, and what to do when it has answered its last request."""
+    """What one server process runs: the application, and what to do when it has answered its last request.
+
+    `stop` is told how many seconds it may take.
+    """
 
     application: Application
-    stop: Callable[[], None]
+    stop: Callable[[float], None]
 
 
 def serve(build: Callable[[], Served], *, host: str, port: int, workers: int, threads: int) -> None:
@@ -65,10 +71,15 @@ def serve(build: Callable[[], Served], *, host: str, port: int, workers: int, th
 def _serve_here(build: Callable[[], Served], options: dict[str, Any]) -> None:
     """One process: no supervisor beside it that holds a second copy of everything, or outlives it."""
     served = build()
+    server = _Here(**options | {"workers_kill_timeout": _SENDER_SECONDS})
     try:
-        _Here(**options).serve(target_loader=lambda: served.application, wrap_loader=False)
+        server.serve(target_loader=lambda: served.application, wrap_loader=False)
     finally:
-        served.stop()
+        served.stop(server.seconds_left)
+    if server.is_held_up:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _serve_in_processes(build: Callable[[], Served], options: dict[str, Any]) -> None:
@@ -80,6 +91,24 @@ def _serve_in_processes(build: Callable[[], Served], options: dict[str, Any]) ->
 
 class _Here(MTServer):
     """Granian's server of threads; it was made for Python without a GIL, but with one thread serves any."""
+
+    _stopping_since: float | None = None
+    _threads: Sequence[Any] = ()
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the stop under way may still take."""
+        return STOP_SECONDS - (time.monotonic() - self._stopping_since if self._stopping_since else 0.0)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a sender that stopped in the middle of its body keeps a thread, which would keep the process."""
+        return any(one.inner.is_alive() for one in self._threads)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Wait a moment for requests that are still coming in."""
+        self._stopping_since, self._threads = time.monotonic(), tuple(self.wrks)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
     def _check_gil(self) -> None:
         """Serve with a GIL as well."""
@@ -102,7 +131,9 @@ def refuse_taken_port(host: str, port: int) -> None:
 def _begin(build: Callable[[], Served], parent: int) -> Application:
     die_with(parent)
     served = build()
-    Finalize(None, served.stop, exitpriority=100)  # runs when the process has answered its last request
+    Finalize(
+        None, served.stop, (STOP_SECONDS,), exitpriority=100
+    )  # runs when the process has answered its last request
     return served.application
 
 

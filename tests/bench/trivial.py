@@ -16,7 +16,7 @@ def build() -> Served:
         request.get_data()
         return Response(status=200)
 
-    return Served(application=app, stop=lambda: None)
+    return Served(application=app, stop=lambda _: None)
 
 
 if __name__ == "__main__":

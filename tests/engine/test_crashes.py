@@ -1,6 +1,7 @@
 """Real processes, really killed: every order that was answered 200 arrives or has a recorded decision, in order."""
 
 import random
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -125,6 +126,40 @@ def test_sigterm_ends_everything_in_time(
     sink.answer = lambda _: Answer.OK
     gateway.start("run")
     assert_nothing_lost(sqlite_url, [shop], sink)
+
+
+@pytest.mark.parametrize("answer", [Answer.OK, Answer.HANG])
+def test_sigterm_ends_web_and_worker_in_time(
+    make: Callable[[str], Gateway], sink: Sink, postgres_url: str, answer: Answer
+) -> None:
+    gateway = make(postgres_url)
+    processes = [gateway.start("web"), gateway.start("worker")]
+    sink.answer = lambda _: answer
+    shop = Shop(gateway, orders=10)
+    shop.start()
+    wait_for(lambda: len(sink.arrivals) >= 3, what="attempts")
+    for process in processes:
+        process.terminate()
+    assert [process.wait(10) for process in processes] == [0, 0]
+    sink.answer = lambda _: Answer.OK
+    gateway.start("web")
+    gateway.start("worker")
+    shop.join()
+    assert_nothing_lost(postgres_url, [shop], sink)
+
+
+@pytest.mark.parametrize(("command", "kind"), [("run", "sqlite"), ("web", "postgres")])
+def test_sigterm_does_not_wait_for_a_sender_that_stops_halfway(
+    make: Callable[[str], Gateway], sink: Sink, request: pytest.FixtureRequest, command: str, kind: str
+) -> None:
+    gateway = make(request.getfixturevalue(f"{kind}_url"))
+    process = gateway.start(command)
+    sink.answer = lambda _: Answer.HANG
+    with socket.create_connection(("127.0.0.1", gateway.port)) as slow:
+        slow.sendall(a_webhook(2).request("127.0.0.1")[:3000])
+        assert gateway.send(a_webhook(3)) == 200
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 def test_two_thousand_webhooks_pass_through_six_processes_of_which_one_is_cut_off(
