@@ -194,7 +194,7 @@ def test_replay_sends_again_what_failed(place: Place, receiver: Receiver) -> Non
     again = place.run("replay", "--destination", "sink", "--since", TIME)
 
     assert (again.code, again.out) == (0, "1 deliveries go again; 0 cannot, their bodies are gone\n")
-    wait_until(lambda: sum(b'"id":4712' in one for one in receiver.bodies) == 2, "it arrives")
+    wait_until(lambda: sum(json.loads(one)["id"] == 4712 for one in receiver.bodies) == 2, "it arrives")
 
 
 def test_check_is_content_beside_a_running_gateway(place: Place) -> None:
