@@ -1,7 +1,8 @@
 """Replay: deliveries of one destination are decided and sent again, under the stricter of then and now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from gateway.model.delivery import DeliveryState
 from gateway.storage.database import Database
@@ -23,19 +24,17 @@ class Replayed:
 
 def replay(database: Database, destination_id: str, since: datetime, state: DeliveryState) -> Replayed:
     """Send again what ended in `state` since then; each is decided anew when it is claimed."""
-    again, after = 0, 0
+    span, again = Span(destination_id=destination_id, state=state, since=since), 0
     gone: list[Finished] = []
-    while batch := _replay_some(database, Span(destination_id=destination_id, state=state, since=since, after=after)):
-        there = [one for one in batch if one.has_body]
+    while True:
+        batch, reopened = database.write(partial(_replay_some, span=span, now=database.now()))
+        if not batch:
+            return Replayed(again=again, gone=tuple(gone))
         gone += [one for one in batch if not one.has_body]
-        again, after = again + len(there), batch[-1].delivery_id
-    return Replayed(again=again, gone=tuple(gone))
+        span, again = replace(span, after=batch[-1].delivery_id), again + reopened
 
 
-def _replay_some(database: Database, span: Span) -> list[Finished]:
-    def job(connection: Connection) -> list[Finished]:
-        batch = finished_deliveries(connection, span)
-        retry_now(connection, [one.delivery_id for one in batch if one.has_body], now=database.now())
-        return batch
-
-    return database.write(job)
+def _replay_some(connection: Connection, *, span: Span, now: datetime) -> tuple[list[Finished], int]:
+    batch = finished_deliveries(connection, span)
+    ids = [one.delivery_id for one in batch if one.has_body]
+    return batch, retry_now(connection, ids, now=now, ended_as=(span.state,))

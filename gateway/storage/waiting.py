@@ -14,6 +14,7 @@ from gateway.storage.outcomes import forget_people
 from gateway.storage.streams import at_once_if_head, lock_streams_of, promote
 from gateway.storage.tables import deliveries, destinations
 
+STOPPED: Final = (DeliveryState.FAILED, DeliveryState.LEAK)
 MOST_DUE: Final = 5_000  # deliveries of one destination, and
 MOST_DELAY: Final = timedelta(minutes=15)
 _LOOK_EVERY_SECONDS: Final = 1.0
@@ -72,12 +73,18 @@ def cancel(
     return ended
 
 
-def retry_now(connection: Connection, delivery_ids: Collection[int], *, now: datetime) -> int:
-    """Have deliveries tried at once, those that failed or leaked as well; return how many that are."""
+def retry_now(
+    connection: Connection,
+    delivery_ids: Collection[int],
+    *,
+    now: datetime,
+    ended_as: Collection[DeliveryState] = STOPPED,
+) -> int:
+    """Have deliveries tried at once, also those that `ended_as` one of these; return how many that are."""
     changed = 0
     for chunk in _chunks(sorted(delivery_ids)):
         lock_streams_of(connection, chunk)
-        changed += _reopen(connection, chunk) + _hurry(connection, chunk, now=now)
+        changed += _reopen(connection, chunk, ended_as) + _hurry(connection, chunk, now=now)
         promote(connection, chunk, now=now)
     announce_work(connection)
     return changed
@@ -145,10 +152,9 @@ def _end(
     return ended
 
 
-def _reopen(connection: Connection, ids: Sequence[int]) -> int:
-    stopped = (DeliveryState.FAILED, DeliveryState.LEAK)
+def _reopen(connection: Connection, ids: Sequence[int], ended_as: Collection[DeliveryState]) -> int:
     reopened = {"state": DeliveryState.DUE, "finished_at": None, "first_attempt_at": None}
-    statement = update(deliveries).where(deliveries.c.id.in_(ids), deliveries.c.state.in_(stopped)).values(reopened)
+    statement = update(deliveries).where(deliveries.c.id.in_(ids), deliveries.c.state.in_(ended_as)).values(reopened)
     return connection.execute(statement).rowcount
 
 
