@@ -20,6 +20,7 @@ JOBS: Final[tuple[tuple[str, float, Callable[[Gateway], object]], ...]] = (
     ("webhooks", 5, Gateway.check_webhooks),
     ("overdue", 15, Gateway.watch_renewals),
     ("events", 2, Gateway.expire_events),
+    ("pauses", 5, Gateway.tell_pauses),
     ("sweep", 300, Gateway.sweep),
     ("retention", 600, Gateway.retain),
 )

@@ -27,6 +27,7 @@ from gateway.model.order import Order, Origin, Platform, Webhook
 from gateway.settings import StoreSettings
 from gateway.storage.events import expire_events
 from gateway.storage.outcomes import Settled
+from gateway.storage.pausing import read_pauses
 from gateway.storage.queue import Claimed, end_leases
 from gateway.storage.reconciling import ORDERS, WEBHOOKS, days_of, read_mark
 from gateway.storage.removed import cancel_removed
@@ -204,6 +205,11 @@ class Gateway:
         if heads:
             self.database.write(lambda connection: let_go(connection, heads, now=self.database.now()))
         return len(heads)
+
+    def tell_pauses(self) -> None:
+        """Tell of destinations that were paused, or go again, since the last look."""
+        pauses = self.database.read(read_pauses)
+        self.telling.paused({one.destination_id: one.reason for one in pauses if one.destination_id in self.targets})
 
     def expire_events(self) -> int:
         """End events that waited too long, wherever they stand."""

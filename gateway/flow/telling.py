@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import lru_cache
@@ -43,6 +43,7 @@ class Telling:
         self._count_webhook = lru_cache(maxsize=256)(self.metrics.webhooks.labels)
         database.watch_commits(self._committed)
         self._tracer = _tracer(otlp_endpoint)
+        self._paused: frozenset[str] = frozenset()
 
     def span(self, name: str, *, parent: str | None = None, **attributes: object) -> AbstractContextManager[None]:
         """Trace what happens inside."""
@@ -141,6 +142,14 @@ class Telling:
             log_event("error", logging.ERROR, where="dispatch", word=word, delivery=claimed.id)
         else:
             log_error("dispatch", error, word=word, delivery=claimed.id, store=claimed.store_id)
+
+    def paused(self, reasons: Mapping[str, str]) -> None:
+        """These destinations are paused at the moment; tell of those that were not, or are not any more."""
+        for destination_id in sorted(reasons.keys() - self._paused):
+            log_event("destination_paused", logging.ERROR, destination=destination_id, reason=reasons[destination_id])
+        for destination_id in sorted(self._paused - reasons.keys()):
+            log_event("destination_resumed", logging.WARNING, destination=destination_id)
+        self._paused = frozenset(reasons)
 
     def cancelled_removed(self, count: int) -> None:
         """Deliveries were cancelled because the settings no longer name their destinations."""

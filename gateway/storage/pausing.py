@@ -1,6 +1,7 @@
 """Destinations that want nothing, or fail for long, are paused; what waits for them is kept."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +18,25 @@ FAILING_FOR: Final = timedelta(hours=1)
 PROBE_EVERY: Final = timedelta(minutes=5)
 _DESTINATION: Final = select(destinations).where(destinations.c.destination_id == bindparam("destination_id"))
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A destination that gets nothing: it is `gone` (410) or `failing`, and tried again at `probe_at` if ever."""
+
+    destination_id: str
+    since: datetime
+    reason: str
+    probe_at: datetime | None
+
+
+def read_pauses(connection: Connection) -> list[Pause]:
+    """Return every pause."""
+    rows = connection.execute(select(destinations).where(destinations.c.paused_at.is_not(None)))
+    return [
+        Pause(destination_id=row.destination_id, since=row.paused_at, reason=row.reason, probe_at=row.probe_at)
+        for row in rows
+    ]
 
 
 def pause(connection: Connection, destination_id: str, *, reason: str, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Retry and cancel: one delivery, a selection, or a time range of a destination; each asks once and is logged."""
+"""Retry and cancel, each asked once: one delivery, a selection or a time range; and paused destinations resumed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.model.delivery import DeliveryState
+from gateway.storage import pausing
 from gateway.storage.audits import Audit, write_audit
 from gateway.storage.reading.deliveries import RANGE_ROWS, DeliveryRow, deliveries_between, read_deliveries
 from gateway.storage.statements import Connection
@@ -15,6 +16,7 @@ from gateway.storage.waiting import cancel, retry_now
 from gateway.web.admin import words
 from gateway.web.admin.clock import read_minute
 from gateway.web.admin.context import is_our_page, running, the_user, visible_stores
+from gateway.web.admin.deliveries import destinations_of
 from gateway.web.admin.pages import pages
 
 SHOWN = 20  # how many deliveries a confirmation names
@@ -76,6 +78,26 @@ def act() -> ResponseReturnValue:
     rows = [row for row in _visible(_selected()) if _fits(row, verb)]
     count = _act(verb, rows) if rows else 0
     flash(f"{words.count(count, 'delivery', 'deliveries')} {verb.done}.")
+    return redirect(_back(), 303)
+
+
+@pages.post("/deliveries/resume")
+def resume() -> ResponseReturnValue:
+    """Let a paused destination get deliveries again, and write it down."""
+    store_id, destination_id = request.form.get("store", ""), request.form.get("destination", "")
+    if store_id not in visible_stores() or destination_id not in destinations_of(store_id):
+        abort(404)
+    now, actor = running().database.now(), the_user().name
+
+    def job(connection: Connection) -> bool:
+        is_resumed = pausing.resume(connection, destination_id, now=now)
+        if is_resumed:
+            audit = Audit(at=now, actor=actor, action="resumed", store_id=store_id, subject=destination_id)
+            write_audit(connection, audit)
+        return is_resumed
+
+    if running().database.write(job):
+        flash(f"{destination_id} gets deliveries again.")
     return redirect(_back(), 303)
 
 

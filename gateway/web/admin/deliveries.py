@@ -11,6 +11,7 @@ from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.order import Platform, TopicGroup
 from gateway.redact.apply import Rules, Shape, shape_of
 from gateway.storage.audits import log_audit
+from gateway.storage.pausing import read_pauses
 from gateway.storage.reading.deliveries import (
     AttemptRow,
     DeliveryFilter,
@@ -44,6 +45,7 @@ def deliveries() -> ResponseReturnValue:
     )
     cursor = Cursor.of_text(request.args.get("page", ""))
     page: Page[DeliveryRow] = Page(rows=())
+    pauses = [one for one in running().database.read(read_pauses) if one.destination_id in destinations]
     if store_id:
         page = running().database.read(lambda connection: list_deliveries(connection, store_id, wanted, cursor))
     return render_template(
@@ -52,6 +54,7 @@ def deliveries() -> ResponseReturnValue:
         store_id=store_id,
         stores=visible_stores(),
         destinations=destinations,
+        pauses=pauses,
         page=page,
         filters={"destination": wanted.destination_id, "state": wanted.state or ""},
         states=DeliveryState,

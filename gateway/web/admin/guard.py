@@ -38,6 +38,7 @@ ROLES: Mapping[str, Role | None] = {
     "admin.reveal": Role.OPERATOR,
     "admin.ask": Role.OPERATOR,
     "admin.act": Role.OPERATOR,
+    "admin.resume": Role.OPERATOR,
     "admin.sessions": Role.VIEWER,
     "admin.session": Role.VIEWER,
     "admin.policies": Role.VIEWER,

@@ -39,6 +39,11 @@ STATUSES: Mapping[Status, str] = {
     Status.UNKNOWN: "Nothing is known",
 }
 
+PAUSES: Mapping[str, str] = {
+    "gone": "it answered 410, that it wants nothing any more.",
+    "failing": "it has failed for over an hour.",
+}
+
 UNREADABLE = "An answer came with the order, but it could not be read"
 
 BASES: Mapping[str, str] = {
@@ -169,6 +174,7 @@ AUDITS: Mapping[str, str] = {
     "signed_out": "signed out",
     "revealed": "revealed what is masked in",
     "retried": "had deliveries tried again",
+    "resumed": "had deliveries sent again to",
     "cancelled": "cancelled deliveries",
     "policy_changed": "changed the policy",
     "searched_email": "searched for an e-mail address",
@@ -220,6 +226,11 @@ def reason(value: str | None) -> str:
         case "unreadable":
             return "the entry in the order could not be read, which counts as denied"
     return REASONS.get(key, plain(key))
+
+
+def pause(value: str) -> str:
+    """Return why a destination is paused."""
+    return PAUSES.get(value, plain(value))
 
 
 def outcome(value: str | None, status_code: int | None = None) -> str:
