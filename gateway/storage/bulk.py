@@ -28,7 +28,8 @@ def execute_rows(connection: Connection, statement: Insert, rows: Sequence[Row])
         return
     plan = _insert_plan(statement, tuple(rows[0]), connection.dialect)
     if connection.dialect.name == "sqlite":
-        change_each(connection, plan.text, [plan.values(row) for row in rows])
+        values = [value for row in rows for value in plan.values(row)]
+        change(connection, plan.text_for(len(rows)), tuple(values))
     else:
         change(connection, plan.json_text, plan.as_json(rows))
 
