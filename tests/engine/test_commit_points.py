@@ -1,55 +1,18 @@
 """The process dies at every single commit, just before it and just after; the next one picks everything up."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
 from gateway.bootstrap import build
 from gateway.errors import NotRecorded
 from gateway.model.delivery import OPEN_STATES
-from gateway.storage.database import Database
-from gateway.storage.tables import metadata
+from tests.engine.dying import Died, Fate, empty, unbind
 from tests.fakes import FixedClock, RecordingSender
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
 
 EMAIL = "jan.novak@example.com"
-
-
-class Died(BaseException):
-    """The process is gone."""
-
-
-@dataclass
-class Fate:
-    """Lets a process die at its n-th commit."""
-
-    at: int
-    after_commit: bool
-    count: int = 0
-
-    def bind(self, shop: Shop) -> None:
-        backend: Any = shop.gateway.database._backend
-        write = backend.write
-
-        def fatal(job: Callable[..., Any]) -> Any:
-            self.count += 1
-            if self.count < self.at:
-                return write(job)
-            if self.count == self.at and self.after_commit:
-                write(job)
-            if self.count == self.at and not self.after_commit:
-                write(lambda connection: _die_after(job(connection)))
-            raise Died
-
-        backend.write = fatal
-
-
-def _die_after(_: object) -> None:
-    raise Died
 
 
 @dataclass
@@ -65,15 +28,14 @@ class World:
         """One process: take in what the store has not been answered yet, then deliver."""
         shop = self._opened()
         if fate:
-            fate.bind(shop)
+            fate.bind(shop.gateway.database)
         try:
             self._work(shop)
         except (Died, NotRecorded):
             assert fate
             assert fate.count >= fate.at
         finally:
-            backend: Any = shop.gateway.database._backend
-            vars(backend).pop("write", None)
+            unbind(shop.gateway.database)
             shop.gateway.close()
 
     def _opened(self) -> Shop:
@@ -125,17 +87,6 @@ def commits_of_a_life(url: str) -> int:
     assert_all_is_well(world)
     empty(url)
     return fate.count
-
-
-def empty(url: str) -> None:
-    database = Database(url)
-    database.write(_delete_everything)
-    database.close()
-
-
-def _delete_everything(connection: Connection) -> None:
-    for table in metadata.sorted_tables:
-        connection.execute(table.delete())
 
 
 @pytest.mark.parametrize("after_commit", [False, True])
