@@ -7,12 +7,15 @@ COPY migrations migrations
 RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir '.[otlp]'
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/gateway --create-home gateway
+RUN useradd --system --uid 10001 --home-dir /var/lib/gateway --create-home gateway \
+    && install -d -o gateway -g gateway /etc/gateway/instance
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 \
     GATEWAY_SETTINGS=/etc/gateway/settings.toml GATEWAY__WEB__HOST=0.0.0.0
 USER gateway
 WORKDIR /var/lib/gateway
+# gateway run keeps its database and key here: mount it, and settings.toml beside it at /etc/gateway/settings.toml.
+VOLUME /etc/gateway/instance
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import http.client as c; r = c.HTTPConnection('127.0.0.1', 8080, timeout=4); r.request('GET', '/readyz'); raise SystemExit(r.getresponse().status != 200)"]

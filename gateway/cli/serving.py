@@ -18,8 +18,8 @@ from gateway.storage.migrating import migrate
 from gateway.storage.ownership import Ownership
 from gateway.storage.people import first_user_link
 from gateway.telemetry import configure_logging
-from gateway.web import create_app
-from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve
+from gateway.web import create_app, create_health_app
+from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, serve_aside
 from gateway.worker import Pace, Worker
 
 THREADS = 32  # as many webhooks share one commit; most of the time they wait for it
@@ -34,7 +34,11 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         ("worker", _worker, "the worker and scheduler alone; any number, sharing PostgreSQL"),
         ("migrate", _migrate, "bring the database's schema up to date"),
     ):
-        commands.add_parser(name, parents=[common], help=text, description=text).set_defaults(run=run)
+        command = commands.add_parser(name, parents=[common], help=text, description=text)
+        command.set_defaults(run=run)
+        if run is _worker:
+            what = "answer /metrics, /healthz and /readyz there, on web.host"
+            command.add_argument("--metrics-port", type=int, default=0, metavar="PORT", help=what)
 
 
 class Running:
@@ -112,11 +116,20 @@ def _worker(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     gateway = build(settings)
+    end_aside = _tell(gateway, arguments.metrics_port)
     running = Running(gateway)
     stopping.wait()
     running.stop(STOP_SECONDS)
+    end_aside()
     gateway.close()
     return 0
+
+
+def _tell(gateway: Gateway, port: int) -> Callable[[], None]:
+    """Have this process tell how it is, where that is wanted."""
+    if not port:
+        return lambda: None
+    return serve_aside(create_health_app(gateway), host=gateway.settings.web.host, port=port)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

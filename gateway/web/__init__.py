@@ -29,3 +29,11 @@ def create_app(gateway: Gateway) -> Flask:
     trust_proxies(app, gateway.settings.web.trusted_proxies)
     app.wsgi_app = Front(app.wsgi_app, gateway)  # type: ignore[method-assign]  # Flask documents this hook
     return app
+
+
+def create_health_app(gateway: Gateway) -> Flask:
+    """Return the application of a process that takes nothing in: /healthz, /readyz and /metrics."""
+    app = Flask(__name__, static_folder=None)
+    register_errors(app)
+    app.register_blueprint(make_health(gateway))
+    return app

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MTServer
+from werkzeug.serving import make_server
 
 from gateway.errors import StartRefused
 
@@ -114,7 +116,15 @@ class _Here(MTServer):
         """Serve with a GIL as well."""
 
 
-def refuse_taken_port(host: str, port: int) -> None:
+def serve_aside(application: Application, *, host: str, port: int) -> Callable[[], None]:
+    """Answer a few requests in a thread beside other work; return what ends it."""
+    refuse_taken_port(host, port, named="--metrics-port")
+    server = make_server(host, port, application, threaded=True)
+    threading.Thread(target=server.serve_forever, name="aside", daemon=True).start()
+    return server.shutdown
+
+
+def refuse_taken_port(host: str, port: int, *, named: str = "web.port") -> None:
     """Raise StartRefused when nobody can listen there; servers that share a port would split its requests."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -125,7 +135,7 @@ def refuse_taken_port(host: str, port: int) -> None:
             word = (
                 "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {os.strerror(error.errno or 0)}"
             )
-            raise StartRefused(f"{host}:{port} {word}; choose another with web.port") from error
+            raise StartRefused(f"{host}:{port} {word}; choose another with {named}") from error
 
 
 def _begin(build: Callable[[], Served], parent: int) -> Application:

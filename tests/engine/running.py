@@ -69,11 +69,13 @@ class Gateway:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, command: str, *, wait: bool = True, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    def start(
+        self, command: str, *options: str, wait: bool = True, within: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
         """Start `gateway command` in a process group of its own; `within` is a command that starts it elsewhere."""
         log = (self.folder / f"{command}-{len(self.processes)}.log").open("wb")
         process = subprocess.Popen(  # the interpreter that runs the tests
-            [*within, sys.executable, "-m", "gateway", command, "--settings", str(self.settings)],
+            [*within, sys.executable, "-m", "gateway", command, *options, "--settings", str(self.settings)],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self.folder,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.engine.fleet import HURRY, Shop, assert_nothing_lost, may_have_hosts, run_six_processes
 from tests.engine.orders import a_webhook
@@ -146,6 +147,20 @@ def test_sigterm_ends_web_and_worker_in_time(
     gateway.start("worker")
     shop.join()
     assert_nothing_lost(postgres_url, [shop], sink)
+
+
+def test_a_worker_tells_of_its_deliveries(make: Callable[[str], Gateway], sink: Sink, postgres_url: str) -> None:
+    gateway, port = make(postgres_url), free_port()
+    gateway.start("web")
+    worker = gateway.start("worker", "--metrics-port", str(port))
+    assert gateway.send(a_webhook(2)) == 200
+    wait_for(lambda: len(sink.taken) == 1, what="a delivery")
+    told = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    assert 'gateway_attempts_total{destination="sink",outcome="ok",store="acme"} 1.0' in told
+    assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).json() == {"status": "ok"}
+    assert requests.post(f"http://127.0.0.1:{port}/webhooks/acme", timeout=5).status_code == 404
+    worker.terminate()
+    assert worker.wait(10) == 0
 
 
 @pytest.mark.parametrize(("command", "kind"), [("run", "sqlite"), ("web", "postgres")])
