@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from gateway.bootstrap import build, make_key, read_settings
@@ -103,7 +105,8 @@ def _web(arguments: argparse.Namespace) -> int:
     settings = make_key(settings)
     build(settings).close()
     announce(settings, None)
-    _serve(settings, lambda: _served(build(settings)), processes=WEB_PROCESSES)
+    with TemporaryDirectory(prefix="gateway-web-") as folder:
+        _serve(settings, lambda: _served(build(settings), Path(folder)), processes=WEB_PROCESSES)
     return 0
 
 
@@ -163,5 +166,6 @@ def _with_worker(settings: Settings) -> Callable[[], Served]:
     return make
 
 
-def _served(gateway: Gateway) -> Served:
+def _served(gateway: Gateway, folder: Path) -> Served:
+    gateway.telling.tell_together(folder)
     return Served(application=create_app(gateway), stop=lambda _: gateway.close())

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 
 from gateway.errors import GatewayError, NotRecorded, StartRefused, WebhookRejected
 from gateway.model.consent import Channel
@@ -20,6 +21,7 @@ from gateway.storage.reconciling import disabled_webhooks
 from gateway.telemetry import (
     Backlog,
     Metrics,
+    Together,
     Tracer,
     TracingUnavailable,
     connect_tracer,
@@ -44,6 +46,7 @@ class Telling:
         database.watch_commits(self._committed)
         self._tracer = _tracer(otlp_endpoint)
         self._paused: frozenset[str] = frozenset()
+        self._together: Together | None = None
 
     def span(self, name: str, *, parent: str | None = None, **attributes: object) -> AbstractContextManager[None]:
         """Trace what happens inside."""
@@ -55,10 +58,17 @@ class Telling:
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return self.metrics.render()
+        own = self.metrics.render()
+        return self._together.add(own) if self._together else own
+
+    def tell_together(self, folder: Path) -> None:
+        """Tell of all processes that answer on this port; they share `folder`."""
+        self._together = Together(folder, self.metrics.counted)
 
     def close(self) -> None:
         """Export what is left."""
+        if self._together:
+            self._together.close()
         self._tracer.close()
 
     # --- webhooks ---------------------------------------------------------------------------------------------

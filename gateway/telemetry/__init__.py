@@ -9,12 +9,14 @@ from gateway.telemetry.logs import (
     log_webhook,
 )
 from gateway.telemetry.metrics import METRICS_CONTENT_TYPE, Backlog, Metrics
+from gateway.telemetry.together import Together
 from gateway.telemetry.traces import Tracer, TracingUnavailable, connect_tracer
 
 __all__ = [
     "METRICS_CONTENT_TYPE",
     "Backlog",
     "Metrics",
+    "Together",
     "Tracer",
     "TracingUnavailable",
     "configure_logging",

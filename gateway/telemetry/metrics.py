@@ -44,17 +44,22 @@ class Metrics:
         """Count into `registry`, by default one of its own."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # else every counter is exported twice
         self.registry = registry or CollectorRegistry()
+        self._asked = CollectorRegistry()
         self._count_flow()
         self._count_consent()
         self._count_engine()
         ProcessCollector(registry=self.registry)
 
     def watch(self, read: Callable[[], Backlog]) -> None:
-        """Read the backlog by `read` whenever the metrics are asked for; once per registry."""
-        self.registry.register(_BacklogCollector(read, self.errors))
+        """Read the backlog by `read` whenever the metrics are asked for; once."""
+        self._asked.register(_BacklogCollector(read, self.errors))
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format, of type METRICS_CONTENT_TYPE."""
+        return self.counted() + generate_latest(self._asked)
+
+    def counted(self) -> bytes:
+        """Return what this process has counted, without a look into the database."""
         return generate_latest(self.registry)
 
     def _count_flow(self) -> None:

@@ -163,6 +163,15 @@ def test_a_worker_tells_of_its_deliveries(make: Callable[[str], Gateway], sink: 
     assert worker.wait(10) == 0
 
 
+def test_web_processes_behind_one_port_tell_as_one(make: Callable[[str], Gateway], postgres_url: str) -> None:
+    gateway = make(postgres_url)
+    gateway.start("web")
+    assert {gateway.send(a_webhook(number)) for number in range(1, 21)} == {200}
+    line = 'gateway_webhooks_total{reason="",status="accepted",store="acme"} 20.0'
+    for _ in range(5):
+        wait_for(lambda: line in requests.get(f"{gateway.address}/metrics", timeout=5).text, what="all counts")
+
+
 @pytest.mark.parametrize(("command", "kind"), [("run", "sqlite"), ("web", "postgres")])
 def test_sigterm_does_not_wait_for_a_sender_that_stops_halfway(
     make: Callable[[str], Gateway], sink: Sink, request: pytest.FixtureRequest, command: str, kind: str
