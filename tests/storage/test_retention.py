@@ -157,3 +157,17 @@ def test_it_stops_when_told(database: Database) -> None:
     add(database, bodies, *(a_body(8) for _ in range(7)))
     drop_old_rows(database, AGES, is_stopping=lambda: True)
     assert len(body_ids(database)) == 7
+
+
+def test_others_write_between_its_batches(database: Database) -> None:
+    add(database, bodies, *(a_body(8) for _ in range(10)))
+    left: list[int] = []
+
+    def write_meanwhile() -> bool:
+        left.append(count(database, bodies))
+        add(database, audits, {"at": NOW, "actor": "a", "action": "b"})
+        return False
+
+    drop_old_rows(database, AGES, is_stopping=write_meanwhile)
+    assert list(dict.fromkeys(left)) == [10, 7, 4, 1, 0]
+    assert count(database, audits) == len(left)

@@ -145,6 +145,9 @@ REASONS: Mapping[str, str] = {
     "erased": "the person asked to be forgotten",
     "destination_removed": "the destination was removed",
     "operator": "an operator cancelled it",
+    "internal_error": "an error inside the gateway, which the log names",
+    "key_missing": "the key that opens it is not at hand",
+    "body_gone": "the body is no longer kept",
     "given_after_the_order": "consent was given after the order",
     "no_stored_choice": "the customer has no stored choice",
 }
@@ -164,7 +167,7 @@ OUTCOMES: Mapping[str, str] = {
     "read_timeout": "no answer in time",
     "connection_refused": "the connection was refused",
     "private_address": "the address is private, which is not allowed",
-    "lease_lost": "the worker stopped on the way",
+    "lease_expired": "the worker stopped on the way",
     "body_gone": "the body is no longer kept",
 }
 

@@ -85,3 +85,14 @@ def test_a_leak_names_what_was_found(told: Pages) -> None:
     assert "Stopped: leak" in page
     assert "<code>email at line_items[].name</code>" in page
     assert "Try again" in page
+
+
+def test_what_stopped_is_listed_with_the_reason(told: Pages) -> None:
+    viewer, database = told.as_role(Role.VIEWER), told.story.gateway.database
+    assert "answered 4" in viewer.get("/admin/deliveries?state=failed").text
+    broken = {"reason": "internal_error", "word": None}
+    database.write(lambda c: c.execute(update(deliveries).where(deliveries.c.state == "failed").values(broken)))
+    assert "an error inside the gateway" in viewer.get("/admin/deliveries?state=failed").text
+    gone = {"state": "cancelled", "reason": "destination_removed"}
+    database.write(lambda c: c.execute(update(deliveries).where(deliveries.c.state == "failed").values(gone)))
+    assert "the destination was removed" in viewer.get("/admin/deliveries?state=cancelled").text
