@@ -4,7 +4,6 @@ import argparse
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -115,13 +114,13 @@ def _worker(arguments: argparse.Namespace) -> int:
     _refuse_sqlite(settings, "worker")
     configure_logging()
     settings = make_key(settings)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    # Waited for, not handled: a handler that sets an event can meet its own thread inside that event's lock.
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # in the threads that begin from here on as well
     gateway = build(settings)
     end_aside = _tell(gateway, arguments.metrics_port)
     running = Running(gateway)
-    stopping.wait()
+    signal.sigwait(stops)
     running.stop(STOP_SECONDS)
     end_aside()
     gateway.close()

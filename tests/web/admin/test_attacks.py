@@ -20,7 +20,7 @@ LISTS = ("orders", "deliveries", "sessions", "audit")
 # What a viewer may change: their own account, and nothing of anybody else's. Written out, so that the guard's table
 # cannot vouch for itself.
 OPEN_TO_VIEWERS = {"find", "sign_out", "account_zone", "account_password", "account_sessions"}
-OPEN_TO_OPERATORS = {"reveal", "ask", "act", "policy_preview"}
+OPEN_TO_OPERATORS = {"reveal", "ask", "act", "resume", "policy_preview"}
 ONLY_FOR_OWNERS = {"users", "audits"}
 
 
