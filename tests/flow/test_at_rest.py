@@ -23,6 +23,7 @@ from gateway.storage.tables import metadata
 from tests.captures import capture
 from tests.fakes import NOON
 from tests.shops import ALL, KEY, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.subscribers import a_renewal, a_subscription
 from tests.visitors import Visitor
 
 SESSION = "kanarek-session-4f1c9d7e"
@@ -157,6 +158,9 @@ def test_a_checkout_that_browsers_name(any_url: str) -> None:
     disk.after(lambda: shop.post(order, topic="orders/create"))
     disk.after(lambda: visitor.denies(seq=3, **named))
     disk.after(shop.dispatch)
+    person = {"id": 5, "email": CANARIES["e-mail"], "phone": CANARIES["phone"]}
+    redaction = {"shop_id": 1, "customer": person, "orders_to_redact": [1]}
+    disk.after(lambda: shop.post(redaction, topic="customers/redact"))
     shop.gateway.close()
 
 
@@ -208,6 +212,16 @@ def test_scheduled_renewals_and_the_change_of_keys(disk: Disk) -> None:
     shown = stored(shop)
     assert base64.b64decode(KEY) not in shown
     assert b"n" * 32 not in shown
+
+
+def test_a_renewal_with_what_the_shop_copied_onto_it(disk: Disk) -> None:
+    shop, entry = disk.shop, an_entry(ALL, session_id=SESSION, evidence={"tc": CANARIES["evidence"]})
+    subscription = a_subscription(61, 1, NOON, billing=an_order(1)["billing"])
+    disk.after(lambda: shop.post(a_renewal(3, 61, NOON, entry, billing=an_order(3)["billing"])))
+    disk.after(lambda: shop.post(subscription, topic="subscription.created"))
+    disk.after(lambda: shop.post(an_order(1, entry)))
+    disk.after(shop.dispatch)
+    assert "delivered" in {state for state, _ in shop.states()}
 
 
 @pytest.mark.parametrize("name", CANARIES)
