@@ -4,7 +4,7 @@ Values go through the same conversions as always; only the way there is shorter.
 parameter, so that a statement stays the same whatever their number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from re import compile as pattern
@@ -19,6 +19,7 @@ from gateway.storage.driver import change, change_each, fetch
 Row = dict[str, Any]
 Convert = Callable[[Any], Any]
 
+_MOST_PARAMETERS: Final = 32_766  # of one statement, as SQLite comes: https://www.sqlite.org/limits.html
 _TAIL: Final = pattern(r" (?:ON CONFLICT|RETURNING) [\s\S]*")
 
 
@@ -28,21 +29,20 @@ def execute_rows(connection: Connection, statement: Insert, rows: Sequence[Row])
         return
     plan = _insert_plan(statement, tuple(rows[0]), connection.dialect)
     if connection.dialect.name == "sqlite":
-        values = [value for row in rows for value in plan.values(row)]
-        change(connection, plan.text_for(len(rows)), tuple(values))
+        for text, values in plan.in_steps(rows):
+            change(connection, text, values)
     else:
         change(connection, plan.json_text, plan.as_json(rows))
 
 
 def insert_returning(connection: Connection, statement: Insert, rows: Sequence[Row]) -> list[Any]:
-    """Run an INSERT with RETURNING for all rows at once and return what came back, in no certain order."""
+    """Run an INSERT with RETURNING for all rows and return what came back, in no certain order."""
     if not rows:
         return []
     plan = _insert_plan(statement, tuple(rows[0]), connection.dialect)
     if connection.dialect.name != "sqlite":
         return fetch(connection, plan.json_text, plan.as_json(rows))
-    values = [value for row in rows for value in plan.values(row)]
-    return fetch(connection, plan.text_for(len(rows)), tuple(values))
+    return [found for text, values in plan.in_steps(rows) for found in fetch(connection, text, values)]
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
@@ -146,12 +146,16 @@ class _InsertPlan(_RowsPlan):
         tail = _TAIL.search(rest)
         self._head, self._tail = head, tail[0] if tail else ""
         self._one = f"({', '.join('?' * len(columns))})"
+        self._most_rows = _MOST_PARAMETERS // len(columns)
         picked = f"SELECT {_picked(columns, dialect)} FROM {self.source} ORDER BY given.at_"  # noqa: S608 - own names
         self.json_text = f"{head} {picked}{self._tail}"
 
-    def text_for(self, count: int) -> str:
-        """Return the statement with the values of so many rows."""
-        return f"{self._head} VALUES {', '.join([self._one] * count)}{self._tail}"
+    def in_steps(self, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield the statement for as many rows as it may have parameters for, with their values, until all are told."""
+        for start in range(0, len(rows), self._most_rows):
+            some = rows[start : start + self._most_rows]
+            text = f"{self._head} VALUES {', '.join([self._one] * len(some))}{self._tail}"
+            yield text, tuple([value for row in some for value in self.values(row)])
 
 
 class _UpdatePlan(_RowsPlan):

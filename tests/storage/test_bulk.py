@@ -1,10 +1,11 @@
 """Statements that go straight to the driver: values come back as they went, and failures are what they always were."""
 
+import sqlite3
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import Connection, event, insert, select, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
@@ -43,6 +44,20 @@ def test_rows_come_back_as_they_were_written(any_database: Database) -> None:
 def test_rows_without_any_bytes_are_written_too(any_database: Database) -> None:
     any_database.write(lambda c: insert_returning(c, _ADD, ROWS[1:2]))
     assert [row["sealed"] for row in any_database.read(lambda c: select_rows(c, _ALL, {}))] == [None]
+
+
+def test_more_rows_than_a_statement_has_parameters_for_are_written(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+
+    def job(connection: Connection) -> int:
+        raw: Any = connection.connection.driver_connection
+        raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # some systems allow more
+        execute_rows(connection, _FACT, [{"name": str(n), "value": "", "updated_at": NOW} for n in range(12_000)])
+        return len(insert_returning(connection, _ADD, [a_record(order_id=str(n)) for n in range(4_000)]))
+
+    assert database.write(job) == 4_000
+    assert len(database.read(lambda c: select_rows(c, _FACTS, {}))) == 12_000
+    database.close()
 
 
 @pytest.mark.parametrize("directly", [True, False])
