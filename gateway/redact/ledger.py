@@ -141,13 +141,11 @@ def _is_international(phone: str) -> bool:
     return phone.startswith("+") or (phone.startswith("00") and not phone.isdigit())
 
 
-def is_personal_name(name: str) -> bool:
-    """Whether a key itself looks like an identifier, or like something that a person wrote."""
-    return len(name) > LONGEST_NAME_CHARS or _is_personal(name)
-
-
 class Key(NamedTuple):
-    """What the name of an entry or a parameter says, learnt once for all payloads."""
+    """What the name of an entry or a parameter says, learnt once for all payloads.
+
+    `is_personal`: it looks like an identifier itself, or like something that a person wrote.
+    """
 
     verdict: KeyVerdict | None
     is_personal: bool
@@ -160,15 +158,11 @@ def known_key(name: str) -> Key:
 
 
 def _read_key(name: str) -> Key:
-    return Key(judge_key(name), is_personal_name(name), is_stamp(name))
+    is_personal = len(name) > LONGEST_NAME_CHARS or MANY_DIGITS.search(name) or identifiers_in(name, shapes=True)
+    return Key(judge_key(name), bool(is_personal), is_stamp(name))
 
 
 _known_key = lru_cache(maxsize=8192)(_read_key)
-
-
-@lru_cache(maxsize=8192)
-def _is_personal(name: str) -> bool:
-    return bool(MANY_DIGITS.search(name) or identifiers_in(name, shapes=True))
 
 
 def _masked(path: str, needles: set[str]) -> str:

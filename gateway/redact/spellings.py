@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from unicodedata import category, is_normalized, normalize
 from urllib.parse import unquote
 
-from gateway.redact.verdict import Denied, Kind
+from gateway.redact.verdict import SHORTEST_DIGEST, Denied, Kind
 
 DEEPEST = 4
 RUN_CHARS = string.ascii_letters + string.digits + "+/_-="
@@ -50,8 +50,7 @@ ASCII = bytes(range(128))
 LONG_CHARS = 200
 ALGORITHMS = {16: hashlib.md5, 20: hashlib.sha1, 32: hashlib.sha256}
 HEX_CHARS = (32, 40, 64)
-BASE64_CHARS = (22, 27, 43)  # without padding
-SHORTEST_DIGEST = BASE64_CHARS[0]
+BASE64_CHARS = (SHORTEST_DIGEST, 27, 43)  # without padding
 NOT_PUBLIC = {
     4: ("127.0.0.0/8", "10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", "169.254.0.0/16", "0.0.0.0/32"),
     6: ("::1/128", "fc00::/7", "fe80::/10", "::/128"),
@@ -94,7 +93,7 @@ class Reading:
         if self.digests:
             return list(wanted)
         plain = self.plain
-        return [one for one in wanted if (one.needle or needle_of(one.value)) in plain or one.kind in WRITTEN_OTHERWISE]
+        return [one for one in wanted if wanted_needle(one) in plain or one.kind in WRITTEN_OTHERWISE]
 
     def holds(self, denied: Denied) -> bool:
         """Whether the value is in the text, as it is, in another spelling, or as a digest."""
@@ -192,7 +191,7 @@ class Reading:
 
 def _is_spelled_once(text: str) -> bool:
     """Whether a short text plainly says what it says: nothing in it can be decoded, or be a digest."""
-    if len(text) >= BASE64_CHARS[0] or not text.isascii() or SPELLING_MARK.search(text):
+    if len(text) >= SHORTEST_DIGEST or not text.isascii() or SPELLING_MARK.search(text):
         return False
     return len(text) < SHORTEST_RUN or text == text.lower()
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,6 @@ from tests.fakes import NOON
 
 NEW_KEY = base64.b64encode(b"another-key-another-key-another!").decode()
 MANY = 20_000
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    sink = Sink()
-    yield sink
-    sink.close()
 
 
 def set_keys(gateway: Gateway, key: str, *previous: str) -> None:

@@ -17,13 +17,6 @@ TROUBLE = (Answer.BUSY, Answer.HANG, Answer.CUT_OFF, Answer.HALF, Answer.GARBAGE
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    sink = Sink()
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
 def make(tmp_path: Path, sink: Sink) -> Iterator[Callable[[str], Gateway]]:
     made: list[Gateway] = []
 

@@ -6,19 +6,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.engine.fleet import HURRY
 from tests.engine.orders import STORE
 from tests.engine.running import Gateway, free_port, wait_for
 from tests.engine.sink import Answer, Sink
 from tests.visitors import a_session, an_event
-
-HURRY = "lease_seconds = 3\ntimeout_seconds = 1\npoll_seconds = 0.1"
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    sink = Sink()
-    yield sink
-    sink.close()
 
 
 @pytest.fixture

@@ -25,13 +25,6 @@ BALLAST_BYTES = 2_500_000
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    sink = Sink()
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of eight megabytes."""
     folder = tmp_path / "disk"

@@ -1,27 +1,11 @@
 """An order's way from webhook to destination, on both databases."""
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import pytest
-
-from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry
 
 Open = Callable[..., Shop]
-
-
-@pytest.fixture
-def open_(any_url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
-    def make(**policy: Any) -> Shop:
-        shops.append(open_shop(settings_for(any_url, **policy)))
-        return shops[-1]
-
-    yield make
-    for shop in shops:
-        shop.gateway.close()
 
 
 def test_order_with_all_granted_goes_at_once_with_consent(open_: Open) -> None:

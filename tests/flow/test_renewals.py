@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,23 +19,10 @@ from gateway.settings import SecuritySettings
 from gateway.storage.copying import rotate_keys
 from gateway.storage.tables import deliveries, renewals
 from tests.fakes import NOON, RecordingSender
-from tests.shops import ALL, KEY, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.shops import ALL, KEY, NONE, Shop, a_woo_order, an_entry
 
 Open = Callable[..., Shop]
 MONTH = timedelta(days=30)
-
-
-@pytest.fixture
-def open_(any_url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
-    def make(**policy: Any) -> Shop:
-        shops.append(open_shop(settings_for(any_url, **policy)))
-        return shops[-1]
-
-    yield make
-    for shop in shops:
-        shop.gateway.close()
 
 
 def a_renewal(**changes: Any) -> Renewal:

@@ -1,34 +1,19 @@
 """What is replayed is decided anew, never more loosely than before, and what cannot go again is named."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from gateway.bootstrap import build
 from gateway.flow.replay import replay
 from gateway.model.delivery import DeliveryState
 from gateway.storage.retention import Ages, drop_old_rows
 from tests.fakes import NOON
-from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry
 from tests.visitors import Visitor
 
 Open = Callable[..., Shop]
 FAILED, DELIVERED = DeliveryState.FAILED, DeliveryState.DELIVERED
-
-
-@pytest.fixture
-def open_(any_url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
-    def make(**policy: Any) -> Shop:
-        shops.append(open_shop(settings_for(any_url, **policy)))
-        return shops[-1]
-
-    yield make
-    for shop in shops:
-        shop.gateway.close()
 
 
 def failing(shop: Shop, *orders: dict[str, Any]) -> Shop:

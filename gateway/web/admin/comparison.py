@@ -9,7 +9,7 @@ import orjson
 
 from gateway.model.decision import Strip
 from gateway.redact.apply import Rules, Shape, redact
-from gateway.redact.ledger import SHORTEST_WORD, WORDS, is_personal_name
+from gateway.redact.ledger import SHORTEST_WORD, WORDS, known_key
 
 MASK = "••••••"
 OWN_ENTRY = "_consent_gateway"
@@ -132,7 +132,7 @@ def _paths(parent: str, name: str) -> tuple[str, str]:
 
 def _is_name_personal(view: _View, parent: str, name: str, harmless: Any) -> bool:
     """Whether a name could be somebody's: then it is stored as a star, and masked here."""
-    if is_personal_name(name):
+    if known_key(name).is_personal:
         return True
     if harmless is not _MISSING or not view.removable.isdisjoint(_paths(parent, name)):
         return False
