@@ -272,7 +272,7 @@ def _intake(bench: Bench, url: Callable[[Path], str], *, workers: int) -> tuple[
 
 
 def _sustained(bench: Bench, name: str) -> float:
-    """Search the highest rate at which 97 % have arrived when the load stops, and nothing was refused."""
+    """Search the highest rate at which 97 % have arrived by the moment the load stops, and nothing was refused."""
     low, high, rate = 0.0, float("inf"), 200.0
     while high - low > 0.08 * max(low, 50):
         if _keeps_up(bench, name, rate):
@@ -287,9 +287,8 @@ def _keeps_up(bench: Bench, name: str, rate: float) -> bool:
     place, sink = bench.place(), Sink(bench.folder)
     with _subject(bench, name, place, sink.url) as subject:
         seen = paced(place, subject.port, bench.numbers, rate=rate, seconds=bench.seconds)
-        arrived = sink.count
-    sink.stop()
-    return seen.bad == 0 and arrived >= 0.97 * seen.planned
+    in_time = sum(at <= seen.ended_at for at in sink.stop().values())
+    return seen.bad == 0 and in_time >= 0.97 * seen.planned
 
 
 def _subject(bench: Bench, name: str, place: Path, sink_url: str) -> AbstractContextManager[Subject]:
