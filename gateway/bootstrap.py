@@ -3,12 +3,14 @@
 import base64
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.deliver.destinations import DESTINATION_KINDS
@@ -37,15 +39,15 @@ STORE_RESPONSE_BYTES = 67_108_864
 def build(
     settings: Settings,
     *,
+    database: Database | None = None,
     sender: Door | None = None,
-    store_sender: Door | None = None,
     clock: Callable[[], datetime] | None = None,
     new_id: Callable[[], str] | None = None,
     jitter: Callable[[], float] | None = None,
 ) -> Gateway:
     """Put a gateway together on a database that is there and up to date; tests pass fakes for what is outside."""
     targets = make_targets(settings)
-    database = Database(settings.database.url, clock=clock)
+    database = database or Database(settings.database.url, clock=clock)
     keyring = open_stored_keyring(settings, database)
     _seed_policies(settings, database)
     parts = Parts(
@@ -56,7 +58,7 @@ def build(
         targets=targets,
         stores={store.id: _rules(store) for store in settings.stores},
         sender=sender or make_sender(settings),
-        store_sender=store_sender or make_store_sender(settings),
+        store_sender=make_store_sender(settings),
         telling=Telling(database, targets, otlp_endpoint=settings.otlp_endpoint),
         new_id=new_id or _message_id,
         jitter=jitter or SystemRandom().random,
@@ -159,12 +161,13 @@ def _keys(settings: Settings) -> tuple[bytes, list[bytes]]:
 
 
 def _seed_policies(settings: Settings, database: Database) -> None:
-    def job(connection: Connection) -> None:
-        for store in settings.stores:
-            seed_policy(connection, store.id, store.policy, database.now())
-
     if settings.stores:
-        database.write(job)
+        database.write(partial(_seed, policies={one.id: one.policy for one in settings.stores}, now=database.now()))
+
+
+def _seed(connection: Connection, policies: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
+    for store_id, policy in policies.items():
+        seed_policy(connection, store_id, policy, now)
 
 
 def _mistakes(one: DestinationSettings) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Final, Protocol
 
@@ -28,6 +29,7 @@ _TOGETHER: Final = 32  # deliveries prepared by one look at what is known
 _BATCH: Final = 256
 _GATHER: Final = 64  # outcomes that are worth a transaction at once; fewer wait for more to come
 _GATHER_SECONDS: Final = 0.02
+_APART_SECONDS: Final = 0.005  # from one claim to the next: what comes in between shares the next one
 _BUG_DELAY: Final = timedelta(minutes=1)
 _TROUBLE_SECONDS: Final = 1.0
 _SET_BACK: Final = timedelta(seconds=5)
@@ -102,6 +104,7 @@ class Worker:
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():
+            began = time.monotonic()
             try:
                 is_busy = self.step()
             except NotRecorded as refused:
@@ -113,6 +116,7 @@ class Worker:
             else:
                 if not is_busy:
                     self._database.wait(self._pace.poll_seconds)
+                self._is_stopping.wait(max(0.0, began + _APART_SECONDS - time.monotonic()))
 
     def step(self) -> bool:
         """Claim once and hand out what came; False when there was nothing that could be started."""
@@ -144,9 +148,7 @@ class Worker:
         now = self._clock.now()
         if not self._database.read(lambda connection: queue.has_due(connection, limits, now=now)):
             return []
-        return self._database.write(
-            lambda connection: queue.claim(connection, worker=self._name, limits=limits, lease=self._lease, now=now)
-        )
+        return self._database.write(partial(queue.claim, worker=self._name, limits=limits, lease=self._lease, now=now))
 
     def _prepare(self, claimed: Sequence[Claimed]) -> Sequence[Any]:
         try:
@@ -188,7 +190,7 @@ class Worker:
         if not claimed:
             return
         try:
-            self._database.write(lambda connection: queue.give_back(connection, claimed, now=self._database.now()))
+            self._database.write(partial(queue.give_back, claimed=claimed, now=self._database.now()))
         except NotRecorded as refused:
             _log.warning("cannot give back %d deliveries, their leases will end: %s", len(claimed), refused)
 
@@ -216,7 +218,7 @@ class _Clock:
         if self._last is not None and self._database.is_sqlite:
             set_back = self._last[0] + timedelta(seconds=elapsed - self._last[1]) - now
             if set_back > _SET_BACK:
-                moved = self._database.write(lambda connection: queue.pull_forward(connection, by=set_back, now=now))
+                moved = self._database.write(partial(queue.pull_forward, by=set_back, now=now))
                 _log.warning("the clock was set back by %s; %d deliveries were brought forward", set_back, moved)
         self._last = now, elapsed
         return now
@@ -332,6 +334,7 @@ class _Outcomes:
         self._waiting: list[Settled] = []
         self._is_urgent = False
         self._is_closed = False
+        self._began = 0.0
         self._gives_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
 
@@ -363,9 +366,17 @@ class _Outcomes:
             while not self._waiting and not self._is_closed:
                 self._changed.wait()
             self._changed.wait_for(lambda: self._is_urgent or self._is_closed, _GATHER_SECONDS)
+        self._wait_apart()
+        with self._changed:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
             self._is_urgent = bool(self._waiting)
             return batch
+
+    def _wait_apart(self) -> None:
+        """Let a moment pass since the last batch, in which more may come."""
+        if not self._is_closed:
+            time.sleep(max(0.0, self._began + _APART_SECONDS - time.monotonic()))
+        self._began = time.monotonic()
 
     def _write(self, batch: Sequence[Settled]) -> None:
         while time.monotonic() < self._gives_up_at:
@@ -389,5 +400,4 @@ class _Outcomes:
                 _log.exception("cannot write the outcome of delivery %d; its lease will end", one.delivery_id)
 
     def _settle(self, batch: Sequence[Settled]) -> None:
-        now = self._database.now()
-        self._database.write(lambda connection: settle(connection, batch, now=now))
+        self._database.write(partial(settle, settled=batch, now=self._database.now()))

@@ -1,9 +1,7 @@
 """run, web, worker, migrate: the processes that do the work."""
 
 import argparse
-import os
 import signal
-import socket
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gateway.bootstrap import build, make_key, read_settings
+from gateway.cli.delivering import Delivering, make_worker
 from gateway.errors import StartRefused
 from gateway.flow.gateway import Gateway
 from gateway.scheduler import Scheduler
@@ -21,7 +20,6 @@ from gateway.storage.people import first_user_link
 from gateway.telemetry import configure_logging
 from gateway.web import create_app, create_health_app
 from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, serve_aside
-from gateway.worker import Pace, Worker
 
 THREADS = 32  # as many webhooks share one commit; most of the time they wait for it
 WEB_PROCESSES = 2
@@ -30,7 +28,7 @@ WEB_PROCESSES = 2
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the commands that start processes."""
     for name, run, text in (
-        ("run", _run, "everything in one process: migrations, web server, worker and scheduler"),
+        ("run", _run, "everything: migrations, web server and scheduler, and a process beside them that delivers"),
         ("web", _web, "the web server alone; any number, sharing PostgreSQL"),
         ("worker", _worker, "the worker and scheduler alone; any number, sharing PostgreSQL"),
         ("migrate", _migrate, "bring the database's schema up to date"),
@@ -47,15 +45,8 @@ class Running:
 
     def __init__(self, gateway: Gateway) -> None:
         """Start both."""
-        pace = gateway.settings.worker
         gateway.cancel_removed()
-        self._worker = Worker(
-            gateway.database,
-            gateway,
-            name=f"{socket.gethostname()}:{os.getpid()}",
-            destination_ids=gateway.targets,
-            pace=Pace(threads=pace.threads, poll_seconds=pace.poll_seconds, lease_seconds=pace.lease_seconds),
-        )
+        self._worker = make_worker(gateway)
         self._scheduler = Scheduler(gateway)
         self._worker.start()
         self._scheduler.start()
@@ -92,8 +83,9 @@ def _run(arguments: argparse.Namespace) -> int:
             first.take_over()
         first.close()
         announce(settings, link)
-        _serve(settings, _with_worker(settings), processes=1)
-    return 0
+        delivering = Delivering(settings)
+        _serve(settings, lambda: _served_beside(settings, delivering), processes=1)
+    return 1 if delivering.is_lost else 0
 
 
 def _web(arguments: argparse.Namespace) -> int:
@@ -151,18 +143,19 @@ def _serve(settings: Settings, make: Callable[[], Served], *, processes: int) ->
     serve(make, host=settings.web.host, port=settings.web.port, workers=processes, threads=THREADS)
 
 
-def _with_worker(settings: Settings) -> Callable[[], Served]:
-    def make() -> Served:
-        gateway = build(settings)
-        running = Running(gateway)
+def _served_beside(settings: Settings, delivering: Delivering) -> Served:
+    gateway = build(settings, database=delivering.database())
+    gateway.telling.tell_of(delivering.counted)
+    gateway.cancel_removed()
+    scheduler = Scheduler(gateway)
+    scheduler.start()
 
-        def stop(within_seconds: float) -> None:
-            running.stop(within_seconds)
-            gateway.close()
+    def stop(within_seconds: float) -> None:
+        scheduler.stop()
+        delivering.stop(within_seconds)
+        gateway.close()
 
-        return Served(application=create_app(gateway), stop=stop)
-
-    return make
+    return Served(application=create_app(gateway), stop=stop)
 
 
 def _served(gateway: Gateway, folder: Path) -> Served:

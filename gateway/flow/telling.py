@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +24,7 @@ from gateway.telemetry import (
     Together,
     Tracer,
     TracingUnavailable,
+    add_counts,
     connect_tracer,
     log_attempt,
     log_decision,
@@ -47,6 +48,7 @@ class Telling:
         self._tracer = _tracer(otlp_endpoint)
         self._paused: frozenset[str] = frozenset()
         self._together: Together | None = None
+        self._counted_beside: Callable[[], bytes] | None = None
 
     def span(self, name: str, *, parent: str | None = None, **attributes: object) -> AbstractContextManager[None]:
         """Trace what happens inside."""
@@ -59,7 +61,13 @@ class Telling:
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         own = self.metrics.render()
+        if self._counted_beside is not None:
+            own = add_counts(own, [self._counted_beside()])
         return self._together.add(own) if self._together else own
+
+    def tell_of(self, counted: Callable[[], bytes]) -> None:
+        """Add what another process has counted, as `counted` returns it, whenever the metrics are asked for."""
+        self._counted_beside = counted
 
     def tell_together(self, folder: Path) -> None:
         """Tell of all processes that answer on this port; they share `folder`."""

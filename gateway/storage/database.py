@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from gateway.storage.engines import parse_url
 from gateway.storage.failures import as_not_recorded
+from gateway.storage.forwarding import Forwarded, Forwarding
 from gateway.storage.listening import Bell
 from gateway.storage.postgres import Postgres
 from gateway.storage.sqlite import Sqlite
@@ -47,14 +49,32 @@ class Database:
     Jobs get a connection inside a transaction and may run more than once; they must change nothing but the database.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None, connections: int = 16) -> None:
-        """Open nothing yet; `clock` replaces the database's own time, `connections` counts PostgreSQL's."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        connections: int = 16,
+        forwarding: Forwarding | None = None,
+        is_owner: bool = True,
+    ) -> None:
+        """Open nothing yet; `clock` replaces the database's own time, `connections` counts PostgreSQL's.
+
+        By `forwarding` two processes share an SQLite file, of which the one that is its owner writes for both.
+        """
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self._backend: Backend = Sqlite(parsed) if self.is_sqlite else Postgres(parsed, connections=connections)
+        if not self.is_sqlite:
+            self._backend: Backend = Postgres(parsed, connections=connections)
+        elif forwarding is None or is_owner:
+            self._backend = Sqlite(parsed, forwarding.bell if forwarding else None)
+        else:
+            self._backend = Forwarded(parsed, forwarding)
         self._clock = clock
         self._memories: dict[Callable[..., Any], _Memory] = {}
         self._writers = Writers(self._transact, threads=self._backend.writers)
+        if forwarding is not None and is_owner:
+            forwarding.answer(self.write)
 
     def now(self) -> datetime:
         """Return the time that all processes on this database share."""
@@ -72,6 +92,8 @@ class Database:
 
     def write(self, job: Callable[[Connection], T]) -> T:
         """Run `job` in a transaction and return once it is on disk."""
+        if not self._backend.writers:
+            return _refusing(lambda: self._backend.write(job))
         if not self.is_sqlite:
             return self._transact(job)
         result: T = self._writers.submit(_one_by_one, job)
@@ -83,6 +105,8 @@ class Database:
         It answers with one result per item, in order; an exception among them is raised for that item alone, with
         the rest committed. Pass the same function object each time.
         """
+        if not self._backend.writers:
+            return self.write(partial(_alone, handler=handler, item=item))
         result: Result = self._writers.submit(handler, item)
         return result
 
@@ -155,6 +179,13 @@ def _watched(connection: Connection, job: Callable[[Connection], T]) -> tuple[T,
     connection.info.pop(_WAKE, None)
     result = job(connection)
     return result, bool(connection.info.pop(_WAKE, False))
+
+
+def _alone(connection: Connection, handler: Handler[Item, Result], item: Item) -> Result:
+    (result,) = handler(connection, [item])
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _one_by_one(connection: Connection, jobs: Sequence[Callable[[Connection], Any]]) -> list[Any]:

@@ -1,8 +1,10 @@
-"""Waking: an event inside one process, LISTEN/NOTIFY between processes that share PostgreSQL."""
+"""Waking: an event in one process, a pipe between two, LISTEN/NOTIFY between processes that share PostgreSQL."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
+from multiprocessing import Pipe
 from typing import Final
 
 import psycopg
@@ -36,6 +38,27 @@ class Bell:
     def close(self) -> None:
         """Wake whoever waits for the last time."""
         self.ring_here()
+
+
+class SharedBell(Bell):
+    """Rings in two processes of which one began the other, by a pipe that both hold."""
+
+    def __init__(self) -> None:
+        self._heard, self._rope = Pipe(duplex=False)
+        for end in (self._heard, self._rope):
+            os.set_blocking(end.fileno(), False)
+
+    def ring_here(self) -> None:
+        """Wake whoever waits, in either process."""
+        with contextlib.suppress(OSError):  # it rings already, or nobody is left to hear it
+            os.write(self._rope.fileno(), b"!")
+
+    def wait(self, timeout_seconds: float) -> bool:
+        rang = self._heard.poll(timeout_seconds)
+        if rang:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._heard.fileno(), 65_536)
+        return rang
 
 
 class PostgresBell(Bell):

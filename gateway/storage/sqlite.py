@@ -24,9 +24,9 @@ class Sqlite:
 
     writers = 1
 
-    def __init__(self, url: URL) -> None:
-        """Open nothing yet."""
-        self.bell = Bell()
+    def __init__(self, url: URL, bell: Bell | None = None) -> None:
+        """Open nothing yet; `bell` is one that another process hears as well."""
+        self.bell = bell or Bell()
         self._path = sqlite_path(url).absolute()
         self._write_ahead = self._path.with_name(self._path.name + "-wal")
         self._writer = sqlite_writer(url)
@@ -48,7 +48,7 @@ class Sqlite:
                 self._check()
             self._check()
         except (SQLAlchemyError, Vanished):
-            self._drop()
+            self.drop()
             raise
         return result
 
@@ -59,7 +59,7 @@ class Sqlite:
     def close(self) -> None:
         """Close every connection, which writes the write-ahead log back."""
         self._readers.dispose()
-        self._drop()
+        self.drop()
 
     def _open(self) -> Connection:
         if self._connection is None:
@@ -67,7 +67,8 @@ class Sqlite:
             self._files = ()
         return self._connection
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Open every connection anew."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(SQLAlchemyError):

@@ -9,7 +9,7 @@ from gateway.telemetry.logs import (
     log_webhook,
 )
 from gateway.telemetry.metrics import METRICS_CONTENT_TYPE, Backlog, Metrics
-from gateway.telemetry.together import Together
+from gateway.telemetry.together import Together, add_counts
 from gateway.telemetry.traces import Tracer, TracingUnavailable, connect_tracer
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Together",
     "Tracer",
     "TracingUnavailable",
+    "add_counts",
     "configure_logging",
     "connect_tracer",
     "log_attempt",
