@@ -7,8 +7,7 @@ given no more than it can start at once, or soon: by how long sending took latel
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,16 +18,12 @@ from gateway.errors import NotRecorded
 from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage import queue
 from gateway.storage.database import Database
-from gateway.storage.outcomes import Attempt, Settled, settle
+from gateway.storage.outcomes import Attempt, Settled
 from gateway.storage.queue import Claimed
+from gateway.worker.lane import Lane
+from gateway.worker.outcomes import Outcomes
 
-_AHEAD_SECONDS: Final = 0.25  # how much work a lane may have before it
-_STALE_SECONDS: Final = 2.0  # what waited longer is decided anew
-_MOST_AHEAD: Final = 128
 _TOGETHER: Final = 32  # deliveries prepared by one look at what is known
-_BATCH: Final = 256
-_GATHER: Final = 64  # outcomes that are worth a transaction at once; fewer wait for more to come
-_GATHER_SECONDS: Final = 0.02
 _APART_SECONDS: Final = 0.005  # from one claim to the next: what comes in between shares the next one
 _BUG_DELAY: Final = timedelta(minutes=1)
 _TROUBLE_SECONDS: Final = 1.0
@@ -79,8 +74,8 @@ class Worker:
         self._name = name
         self._pace = pace
         self._lease = timedelta(seconds=pace.lease_seconds)
-        self._outcomes = _Outcomes(database)
-        self._lanes = {one: _Lane(one, pace.threads, self._send, self._freed) for one in destination_ids}
+        self._outcomes = Outcomes(database)
+        self._lanes = {one: Lane(one, pace.threads, self._send, self._freed) for one in destination_ids}
         self._clock = _Clock(database)
         self._is_stopping = threading.Event()
         self._loop = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -222,182 +217,3 @@ class _Clock:
                 _log.warning("the clock was set back by %s; %d deliveries were brought forward", set_back, moved)
         self._last = now, elapsed
         return now
-
-
-class _Lane:
-    """The threads of one destination."""
-
-    def __init__(self, name: str, threads: int, send: Callable[[Any, bool], None], freed: Callable[[], None]) -> None:
-        """`send` is told whether more waits behind a delivery."""
-        self._name = name
-        self._most_threads = threads
-        self._send = send
-        self._freed = freed
-        self._changed = threading.Condition()
-        self._waiting: deque[tuple[float, Any]] = deque()
-        self._stale: list[Claimed] = []
-        self._threads: list[threading.Thread] = []
-        self._begun: dict[int, float] = {}  # deliveries under way, since when
-        self._usual_seconds = 1.0
-        self._is_closed = False
-
-    @property
-    def room(self) -> int:
-        """How many more deliveries this lane takes now; nothing until half of its room is free."""
-        with self._changed:
-            usual_seconds = max(self._usual_seconds, self._held_up_seconds(), 1e-4)
-            soon = int(self._most_threads * _AHEAD_SECONDS / usual_seconds)
-            most = max(self._most_threads, min(soon, _MOST_AHEAD))
-            free = most - len(self._waiting) - len(self._begun)
-            return free if free * 2 >= most or not self._waiting else 0
-
-    def _held_up_seconds(self) -> float:
-        """For how long no thread has been free."""
-        if len(self._begun) < self._most_threads:
-            return 0.0
-        return time.monotonic() - max(self._begun.values())
-
-    def put(self, prepared: Sequence[Any]) -> None:
-        now = time.monotonic()
-        with self._changed:
-            self._waiting.extend((now, one) for one in prepared)
-            while len(self._begun) + len(self._waiting) > len(self._threads) < self._most_threads:
-                self._add_thread()
-            self._changed.notify(len(prepared))
-
-    def close(self) -> list[Claimed]:
-        """Start nothing more, and return what had not been started."""
-        with self._changed:
-            self._is_closed = True
-            unsent = [*self._stale, *(prepared.claimed for _, prepared in self._waiting)]
-            self._waiting.clear()
-            self._changed.notify_all()
-        return unsent
-
-    def take_stale(self) -> list[Claimed]:
-        """Return what waited here for too long."""
-        with self._changed:
-            self._set_aside()
-            stale, self._stale = self._stale, []
-        return stale
-
-    def join(self, timeout_seconds: float) -> None:
-        ends_at = time.monotonic() + timeout_seconds
-        for thread in self._threads:
-            thread.join(max(0.0, ends_at - time.monotonic()))
-
-    def _add_thread(self) -> None:
-        name = f"{self._name}-{len(self._threads)}"
-        self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
-        self._threads[-1].start()
-
-    def _run(self) -> None:
-        while (prepared := self._take()) is not None:
-            try:
-                self._send(prepared, bool(self._waiting))
-            except Exception:
-                _log.exception("delivery %d was left to its lease", prepared.claimed.id)
-            self._done(prepared.claimed.id)
-
-    def _take(self) -> Any:
-        with self._changed:
-            self._set_aside()
-            while not self._waiting and not self._is_closed:
-                self._changed.wait()
-                self._set_aside()
-            if not self._waiting:
-                return None
-            _, prepared = self._waiting.popleft()
-            self._begun[prepared.claimed.id] = time.monotonic()
-            return prepared
-
-    def _done(self, delivery_id: int) -> None:
-        with self._changed:
-            seconds = time.monotonic() - self._begun.pop(delivery_id)
-            self._usual_seconds += 0.2 * (seconds - self._usual_seconds)
-        if self.room > 0:
-            self._freed()
-
-    def _set_aside(self) -> None:
-        """Pass over what waited for too long; the lock is held."""
-        oldest = time.monotonic() - _STALE_SECONDS
-        while self._waiting and self._waiting[0][0] < oldest:
-            self._stale.append(self._waiting.popleft()[1].claimed)
-
-
-class _Outcomes:
-    """What became of deliveries, written in batches: one gathers while the last is being committed."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._changed = threading.Condition()
-        self._waiting: list[Settled] = []
-        self._is_urgent = False
-        self._is_closed = False
-        self._began = 0.0
-        self._gives_up_at = float("inf")
-        self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def add(self, settled: Sequence[Settled], *, has_more: bool = False) -> None:
-        """Take outcomes; `has_more` says that others will come soon."""
-        with self._changed:
-            is_first = not self._waiting
-            self._waiting.extend(settled)
-            self._is_urgent |= not has_more or len(self._waiting) >= _GATHER
-            if self._is_urgent or is_first:
-                self._changed.notify()
-
-    def stop(self, within_seconds: float) -> None:
-        with self._changed:
-            self._is_closed = True
-            self._gives_up_at = time.monotonic() + within_seconds
-            self._changed.notify()
-        self._thread.join(within_seconds)
-
-    def _run(self) -> None:
-        while batch := self._next_batch():
-            self._write(batch)
-
-    def _next_batch(self) -> list[Settled]:
-        with self._changed:
-            while not self._waiting and not self._is_closed:
-                self._changed.wait()
-            self._changed.wait_for(lambda: self._is_urgent or self._is_closed, _GATHER_SECONDS)
-        self._wait_apart()
-        with self._changed:
-            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-            self._is_urgent = bool(self._waiting)
-            return batch
-
-    def _wait_apart(self) -> None:
-        """Let a moment pass since the last batch, in which more may come."""
-        if not self._is_closed:
-            time.sleep(max(0.0, self._began + _APART_SECONDS - time.monotonic()))
-        self._began = time.monotonic()
-
-    def _write(self, batch: Sequence[Settled]) -> None:
-        while time.monotonic() < self._gives_up_at:
-            try:
-                self._settle(batch)
-            except NotRecorded as refused:
-                _log.warning("cannot write %d outcomes yet: %s", len(batch), refused)
-                time.sleep(min(_TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
-            except Exception:
-                _log.exception("cannot write %d outcomes together", len(batch))
-                self._write_alone(batch)
-                return
-            else:
-                return
-
-    def _write_alone(self, batch: Sequence[Settled]) -> None:
-        for one in batch:
-            try:
-                self._settle([one])
-            except Exception:
-                _log.exception("cannot write the outcome of delivery %d; its lease will end", one.delivery_id)
-
-    def _settle(self, batch: Sequence[Settled]) -> None:
-        self._database.write(partial(settle, settled=batch, now=self._database.now()))

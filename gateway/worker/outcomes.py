@@ -1,0 +1,98 @@
+"""Outcomes: what became of deliveries, on its way into the database."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from gateway.errors import NotRecorded
+from gateway.storage.database import Database
+from gateway.storage.outcomes import Settled, settle
+
+_BATCH: Final = 256
+_GATHER: Final = 64  # outcomes that are worth a transaction at once; fewer wait for more to come
+_GATHER_SECONDS: Final = 0.02
+_APART_SECONDS: Final = 0.005  # from one transaction to the next
+_TROUBLE_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """What became of deliveries, written in batches: one gathers while the last is being committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._changed = threading.Condition()
+        self._waiting: list[Settled] = []
+        self._is_urgent = False
+        self._is_closed = False
+        self._began = 0.0
+        self._gives_up_at = float("inf")
+        self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add(self, settled: Sequence[Settled], *, has_more: bool = False) -> None:
+        """Take outcomes; `has_more` says that others will come soon."""
+        with self._changed:
+            is_first = not self._waiting
+            self._waiting.extend(settled)
+            self._is_urgent |= not has_more or len(self._waiting) >= _GATHER
+            if self._is_urgent or is_first:
+                self._changed.notify()
+
+    def stop(self, within_seconds: float) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._gives_up_at = time.monotonic() + within_seconds
+            self._changed.notify()
+        self._thread.join(within_seconds)
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._write(batch)
+
+    def _next_batch(self) -> list[Settled]:
+        with self._changed:
+            while not self._waiting and not self._is_closed:
+                self._changed.wait()
+            self._changed.wait_for(lambda: self._is_urgent or self._is_closed, _GATHER_SECONDS)
+        self._wait_apart()
+        with self._changed:
+            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            self._is_urgent = bool(self._waiting)
+            return batch
+
+    def _wait_apart(self) -> None:
+        """Let a moment pass since the last batch, in which more may come."""
+        if not self._is_closed:
+            time.sleep(max(0.0, self._began + _APART_SECONDS - time.monotonic()))
+        self._began = time.monotonic()
+
+    def _write(self, batch: Sequence[Settled]) -> None:
+        while time.monotonic() < self._gives_up_at:
+            try:
+                self._settle(batch)
+            except NotRecorded as refused:
+                _log.warning("cannot write %d outcomes yet: %s", len(batch), refused)
+                time.sleep(min(_TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
+            except Exception:
+                _log.exception("cannot write %d outcomes together", len(batch))
+                self._write_alone(batch)
+                return
+            else:
+                return
+
+    def _write_alone(self, batch: Sequence[Settled]) -> None:
+        for one in batch:
+            try:
+                self._settle([one])
+            except Exception:
+                _log.exception("cannot write the outcome of delivery %d; its lease will end", one.delivery_id)
+
+    def _settle(self, batch: Sequence[Settled]) -> None:
+        self._database.write(partial(settle, settled=batch, now=self._database.now()))
