@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from multiprocessing.connection import Connection as Line
 from typing import Final
 
 from gateway.bootstrap import build
+from gateway.cli.apart import PROCESS
 from gateway.flow.gateway import Gateway
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -23,7 +23,6 @@ from gateway.worker import Pace, Worker
 
 _log = logging.getLogger(__name__)
 
-_PROCESS: Final = (multiprocessing.get_context("fork") if sys.platform == "linux" else multiprocessing).Process
 _ANSWER_SECONDS: Final = 2.0
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -56,7 +55,7 @@ class Delivering:
         self._counted = b""
         self.is_lost = False
         given = (settings, self._forwarding, far, self._control, os.getpid())
-        self._process = _PROCESS(target=_deliver, args=given, name="delivering")
+        self._process = PROCESS(target=_deliver, args=given, name="delivering")
         gc.collect()
         gc.freeze()  # what is there now is shared by both, as long as neither writes to it
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the other one ignores them

@@ -11,8 +11,8 @@ from gateway.errors import RequestInvalid
 from gateway.model.instant import as_text
 from gateway.settings import Settings, load_settings
 from gateway.storage.database import Database
-from gateway.storage.migrating import check_schema
 from gateway.storage.people import Role, add_user
+from gateway.storage.schema import check_schema
 from gateway.storage.tokens import add_token, list_tokens, revoke_token
 
 T = TypeVar("T")

@@ -1,20 +1,21 @@
 """run, web, worker, migrate: the processes that do the work."""
 
 import argparse
+import ctypes
 import signal
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from gateway.bootstrap import build, make_key, read_settings
+from gateway.cli.apart import apart
 from gateway.cli.delivering import Delivering, make_worker
 from gateway.errors import StartRefused
 from gateway.flow.gateway import Gateway
 from gateway.scheduler import Scheduler
 from gateway.settings import Settings, load_settings
-from gateway.storage.migrating import migrate
 from gateway.storage.ownership import Ownership
 from gateway.storage.people import first_user_link
 from gateway.telemetry import configure_logging
@@ -23,6 +24,7 @@ from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, s
 
 THREADS = 32  # as many webhooks share one commit; most of the time they wait for it
 WEB_PROCESSES = 2
+_ARENA_MAX: Final = -8  # M_ARENA_MAX, see mallopt(3)
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -71,12 +73,13 @@ def announce(settings: Settings, link: str | None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    _share_heaps()
     settings = read_settings(arguments.settings)
     refuse_taken_port(settings.web.host, settings.web.port)
     with closing(Ownership(settings.database.url)) as ownership:
         configure_logging()
         settings = make_key(settings)
-        migrate(settings.database.url)
+        apart(_migrate_database, settings.database.url)
         first = build(settings)
         link = first_user_link(first.database, settings.web.base_url)
         if ownership.is_sole:
@@ -89,6 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _web(arguments: argparse.Namespace) -> int:
+    _share_heaps()
     settings = read_settings(arguments.settings)
     _refuse_sqlite(settings, "web")
     refuse_taken_port(settings.web.host, settings.web.port)
@@ -102,6 +106,7 @@ def _web(arguments: argparse.Namespace) -> int:
 
 
 def _worker(arguments: argparse.Namespace) -> int:
+    _share_heaps()
     settings = read_settings(arguments.settings)
     _refuse_sqlite(settings, "worker")
     configure_logging()
@@ -129,14 +134,26 @@ def _tell(gateway: Gateway, port: int) -> Callable[[], None]:
 def _migrate(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.settings)
     with closing(Ownership(settings.database.url)):
-        migrate(settings.database.url)
+        _migrate_database(settings.database.url)
     print("the schema is up to date")
     return 0
+
+
+def _migrate_database(url: str) -> None:
+    from gateway.storage.migrating import migrate  # noqa: PLC0415 - takes memory that is rarely needed
+
+    migrate(url)
 
 
 def _refuse_sqlite(settings: Settings, command: str) -> None:
     if settings.database.is_sqlite:
         raise StartRefused(f"gateway {command} shares a PostgreSQL database; with SQLite use gateway run")
+
+
+def _share_heaps() -> None:
+    """Have all threads share two heaps; glibc gives each its own, which keeps what a burst of work once took."""
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def _serve(settings: Settings, make: Callable[[], Served], *, processes: int) -> None:

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
 from gateway.storage.engines import parse_url
 from gateway.storage.failures import as_not_recorded
 from gateway.storage.forwarding import Forwarded, Forwarding
 from gateway.storage.listening import Bell
-from gateway.storage.postgres import Postgres
 from gateway.storage.sqlite import Sqlite
 from gateway.storage.writing import Writers
 
@@ -65,7 +65,7 @@ class Database:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if not self.is_sqlite:
-            self._backend: Backend = Postgres(parsed, connections=connections)
+            self._backend: Backend = _postgres(parsed, connections)
         elif forwarding is None or is_owner:
             self._backend = Sqlite(parsed, forwarding.bell if forwarding else None)
         else:
@@ -142,6 +142,12 @@ class Database:
         if has_work:
             self._backend.bell.ring()
         return result
+
+
+def _postgres(url: URL, connections: int) -> Backend:
+    from gateway.storage.postgres import Postgres  # noqa: PLC0415 - its driver takes 10 MB where nobody needs it
+
+    return Postgres(url, connections=connections)
 
 
 class _Memory:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import NotRecorded
 from gateway.storage.engines import postgres
 from gateway.storage.failures import is_disconnect, may_run_again
-from gateway.storage.listening import PostgresBell
+from gateway.storage.notifying import PostgresBell
 from gateway.storage.tables import of_microseconds
 
 T = TypeVar("T")

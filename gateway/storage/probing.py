@@ -7,8 +7,8 @@ from typing import Any
 from gateway.errors import StartRefused
 from gateway.storage.database import Database
 from gateway.storage.engines import parse_url, sqlite_path
-from gateway.storage.migrating import check_schema
 from gateway.storage.policies import newest_policy
+from gateway.storage.schema import check_schema
 from gateway.storage.statements import Connection
 
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from gateway.errors import GatewayError
 from gateway.flow.gateway import Gateway
-from gateway.storage.migrating import check_schema
+from gateway.storage.schema import check_schema
 
 
 def make_health(gateway: Gateway) -> Blueprint:

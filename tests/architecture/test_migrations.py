@@ -15,7 +15,8 @@ from sqlalchemy import text
 import migrations
 from gateway.errors import NotRecorded, StartRefused
 from gateway.storage.database import Database
-from gateway.storage.migrating import check_schema, migrate
+from gateway.storage.migrating import migrate
+from gateway.storage.schema import check_schema
 from gateway.storage.tables import metadata
 
 FOLDER = Path(migrations.__file__).parent

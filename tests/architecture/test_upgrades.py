@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import NotRecorded
 from gateway.storage.database import Database
-from gateway.storage.migrating import _config, check_schema, migrate
+from gateway.storage.migrating import _config, migrate
+from gateway.storage.schema import check_schema
 
 _SCRIPT = ScriptDirectory.from_config(_config())
 EARLIER = [one.revision for one in _SCRIPT.walk_revisions() if one.revision != _SCRIPT.get_current_head()]

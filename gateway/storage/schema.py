@@ -1,0 +1,36 @@
+"""Whether the schema is up to date, as Alembic keeps it: one row that names the last migration."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+import migrations
+from gateway.errors import StartRefused
+from gateway.storage.database import Database
+
+_TABLE: Final = "alembic_version"
+
+
+def check_schema(database: Database) -> None:
+    """Raise StartRefused when the schema is older than this release; NotRecorded when the database does not answer.
+
+    A newer schema is fine: migrations come in halves, and the first half of each serves the release before it too.
+    """
+    revision = database.read(_revision)
+    if revision is None or revision in revisions()[:-1]:
+        raise StartRefused("the database schema is not up to date; run `gateway migrate`")
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return the migrations of this release, the first one first; their files are named by them."""
+    folder = Path(migrations.__file__).parent / "versions"
+    return tuple(sorted(path.stem for path in folder.glob("[0-9]*.py")))
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_TABLE):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
