@@ -7,6 +7,7 @@ given no more than it can start at once, or soon: by how long sending took latel
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -77,6 +78,7 @@ class Worker:
         self._outcomes = Outcomes(database)
         self._lanes = {one: Lane(one, pace.threads, self._send, self._freed) for one in destination_ids}
         self._clock = _Clock(database)
+        self._wants_room = False
         self._is_stopping = threading.Event()
         self._loop = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -114,17 +116,20 @@ class Worker:
                 self._is_stopping.wait(max(0.0, began + _APART_SECONDS - time.monotonic()))
 
     def step(self) -> bool:
-        """Claim once and hand out what came; False when there was nothing that could be started."""
+        """Claim once and hand out what came; False when no more is due than was taken, or nothing can be started."""
+        self._wants_room = True
         self._give_back([claimed for lane in self._lanes.values() for claimed in lane.take_stale()])
         limits = {one: room for one, lane in self._lanes.items() if (room := lane.room) > 0}
         claimed = _by_turns(self._claim(limits)) if limits else []
+        taken = Counter(one.destination_id for one in claimed)
+        self._wants_room = any(taken[one] >= limits.get(one, 0) for one in self._lanes)
         for start in range(0, len(claimed), _TOGETHER):
             try:
                 self._hand_out(self._prepare(claimed[start : start + _TOGETHER]))
             except NotRecorded:
                 self._give_back(claimed[start:])
                 raise
-        return bool(claimed)
+        return bool(claimed) and self._wants_room
 
     def _hand_out(self, prepared: Iterable[Any]) -> None:
         settled: list[Settled] = []
@@ -190,7 +195,8 @@ class Worker:
             _log.warning("cannot give back %d deliveries, their leases will end: %s", len(claimed), refused)
 
     def _freed(self) -> None:
-        self._database.wake_here()
+        if self._wants_room:  # else nothing waits for it
+            self._database.wake_here()
 
 
 def _by_turns(claimed: Sequence[Claimed]) -> list[Claimed]:
