@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 from gateway.errors import GatewayError, NotRecorded, StartRefused, WebhookRejected
@@ -31,6 +30,7 @@ from gateway.telemetry import (
     log_error,
     log_event,
     log_webhook,
+    remembered,
 )
 
 
@@ -43,7 +43,11 @@ class Telling:
         self._destination_ids = destination_ids
         self.metrics = Metrics()
         self.metrics.watch(self._backlog)
-        self._count_webhook = lru_cache(maxsize=256)(self.metrics.webhooks.labels)
+        self._count_webhook = remembered(self.metrics.webhooks)
+        self._count_decision = remembered(self.metrics.decisions)
+        self._count_attempt = remembered(self.metrics.attempts)
+        self._time_attempt = remembered(self.metrics.attempt_seconds)
+        self._count_delivery = remembered(self.metrics.deliveries)
         database.watch_commits(self._committed)
         self._tracer = _tracer(otlp_endpoint)
         self._paused: frozenset[str] = frozenset()
@@ -99,7 +103,7 @@ class Telling:
 
     def decided(self, claimed: Claimed, decision: Decision) -> None:
         """A delivery was decided."""
-        self.metrics.decisions.labels(
+        self._count_decision(
             claimed.store_id, claimed.destination_id, decision.action.value, decision.reason.value
         ).inc()
         log_decision(
@@ -118,8 +122,8 @@ class Telling:
     ) -> None:
         """An attempt was made."""
         took = max((ended_at - started_at).total_seconds(), 0.0)
-        self.metrics.attempts.labels(claimed.store_id, claimed.destination_id, outcome.word).inc()
-        self.metrics.attempt_seconds.labels(claimed.destination_id).observe(took)
+        self._count_attempt(claimed.store_id, claimed.destination_id, outcome.word).inc()
+        self._time_attempt(claimed.destination_id).observe(took)
         if number == 1:
             waited = max((started_at - claimed.accepted_at).total_seconds(), 0.0)
             self.metrics.accept_to_first_attempt.observe(waited)
@@ -138,7 +142,7 @@ class Telling:
 
     def ended(self, claimed: Claimed, state: DeliveryState) -> None:
         """A delivery changed its state."""
-        self.metrics.deliveries.labels(claimed.store_id, claimed.destination_id, state.value).inc()
+        self._count_delivery(claimed.store_id, claimed.destination_id, state.value).inc()
 
     def leaked(self, claimed: Claimed, names: Sequence[str]) -> None:
         """The egress proof found a denied value; the delivery stays."""

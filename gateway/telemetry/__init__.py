@@ -8,7 +8,7 @@ from gateway.telemetry.logs import (
     log_event,
     log_webhook,
 )
-from gateway.telemetry.metrics import METRICS_CONTENT_TYPE, Backlog, Metrics
+from gateway.telemetry.metrics import METRICS_CONTENT_TYPE, Backlog, Metrics, remembered
 from gateway.telemetry.together import Together, add_counts
 from gateway.telemetry.traces import Tracer, TracingUnavailable, connect_tracer
 
@@ -27,4 +27,5 @@ __all__ = [
     "log_error",
     "log_event",
     "log_webhook",
+    "remembered",
 ]
