@@ -1,6 +1,5 @@
 """Bodies as payloads and back, with every number kept as the store wrote it."""
 
-import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -16,9 +15,11 @@ MAX_DEPTH: Final = 100  # real bodies stay below 12; what walks a payload may re
 # numbers that a float or a 64-bit integer may not give back. Text inside strings rarely looks so; where it does,
 # nothing is lost.
 _SHAPES: Final = bytes.maketrans(b"123456789E]}[\t\r\n", b"000000000e,,{   ")
-_FRACTION: Final = re.compile(rb"\.0+(?:e[+-]?0+)?(?= *,)")
-_EXPONENT: Final = re.compile(rb"0e[+-]?0+(?= *,)")
+_FRACTION: Final = re.compile(rb"\.0++(?:e[+-]?0++)? *+,")
+_EXPONENT: Final = re.compile(rb"0e[+-]?0++ *+,")
+_EXPONENT_MARK: Final = b"0e"
 _MANY_DIGITS: Final = b"0" * 19
+_AFTER_NUMBER: Final = b",]} \t\r\n"
 _BEFORE_NUMBER: Final = frozenset((b":", b",", b"[", b" ", b"\t", b"\r", b"\n"))
 _MINUS_ZERO: Final = re.compile(rb"-0[,\]}\s]")
 
@@ -85,16 +86,17 @@ def _is_too_deep(payload: dict[str, object]) -> bool:
 def _has_fragile_number(body: bytes, shapes: bytes) -> bool:
     if _MANY_DIGITS in shapes or _MINUS_ZERO.search(body):
         return True
-    found = itertools.chain(_FRACTION.finditer(shapes), _EXPONENT.finditer(shapes))
-    numbers = {_number_around(body, start=match.start(), end=match.end()) for match in found}
-    return not all(map(_survives, numbers))
+    found = [match.span() for match in _FRACTION.finditer(shapes)]
+    if _EXPONENT_MARK in shapes:
+        found += [match.span() for match in _EXPONENT.finditer(shapes)]
+    return not all(_survives(_number_around(body, start, end)) for start, end in found)
 
 
-def _number_around(body: bytes, *, start: int, end: int) -> bytes:
+def _number_around(body: bytes, start: int, end: int) -> bytes:
     """Complete a number to its left; inside a string it gives nothing."""
     before = body[max(0, start - 32) : start]
     whole = before.rstrip(b"-0123456789")
-    return before[len(whole) :] + body[start:end] if whole[-1:] in _BEFORE_NUMBER else b""
+    return before[len(whole) :] + body[start:end].rstrip(_AFTER_NUMBER) if whole[-1:] in _BEFORE_NUMBER else b""
 
 
 def _survives(text: bytes) -> bool:
