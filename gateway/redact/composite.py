@@ -36,20 +36,24 @@ MARK = re.compile(r"[@%=:{*]")
 LONG_WORD = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_\-]{11}")
 DIGIT = re.compile(r"\d")
 NUMBERS = re.compile(r"\d\D{0,3}(?:\d\D{0,3}){5}\d|/\d|G[AS]\d|\.\d+\.")
+ALL_RULES = VALUE_RULES + SHAPE_RULES
+IDENTIFIER = Use.IDENTIFIER
 SHORT_NAME = re.compile(r"[A-Za-z_]\w{0,14}", re.ASCII)
 
 
 def identifiers_in(value: object, *, shapes: bool, depth: int = DEEPEST) -> list[Finding]:
     """Return every identifier inside a value of any type; `shapes` also counts what only looks like one."""
     if isinstance(value, str):
-        return _in_text(value, shapes=shapes, depth=depth)
-    if depth <= 0 and isinstance(value, (dict, list)):
+        return _in_text(value, shapes, depth) if may_hold_any(value) else []
+    if not isinstance(value, (dict, list)):
+        return []
+    if depth <= 0:
         return [TOO_MUCH]
     found: list[Finding] = []
     if isinstance(value, dict):
         for key, item in value.items():
-            found += _in_pair(str(key), item, shapes=shapes, depth=depth - 1)
-    elif isinstance(value, list):
+            found += _in_pair(str(key), item, shapes, depth - 1)
+    else:
         for item in value:
             found += identifiers_in(item, shapes=shapes, depth=depth - 1)
     return found
@@ -68,7 +72,7 @@ def may_hold_any(text: str) -> bool:
     """Whether a text needs to be read closely: False for what is plainly an amount, a time or words."""
     if len(text) < SHORTEST_CHARS or PLAIN.fullmatch(text):
         return False
-    if LONG_WORD.search(text) or MARK.search(text) or "fb." in text or "GCL" in text:
+    if ":" in text or LONG_WORD.search(text) or MARK.search(text) or "fb." in text or "GCL" in text:
         return True
     return bool(DIGIT.search(text) and NUMBERS.search(text))
 
@@ -106,24 +110,22 @@ def pairs_of(text: str) -> dict[str, object]:
     return {} if None in found else {match[1]: match[2] for match in found if match}
 
 
-def _in_text(text: str, *, shapes: bool, depth: int) -> list[Finding]:
-    if not may_hold_any(text):
-        return []
+def _in_text(text: str, shapes: bool, depth: int) -> list[Finding]:
     found = [TOO_MUCH] if len(text) > LONGEST_CHARS else []
     text = text[:LONGEST_CHARS]
-    for rule in VALUE_RULES + SHAPE_RULES if shapes else VALUE_RULES:
+    for rule in ALL_RULES if shapes else VALUE_RULES:
         found += rule(text)
     depth = min(depth, DEEPEST_OF_LONG) if len(text) > LONG_CHARS else depth
     for name, part in parts_of(text, shapes=shapes):
         if depth <= 0:
             return [*found, TOO_MUCH]
-        found += _in_pair(name, part, shapes=shapes, depth=depth - 1)
+        found += _in_pair(name, part, shapes, depth - 1)
     return found
 
 
-def _in_pair(name: str, part: object, *, shapes: bool, depth: int) -> list[Finding]:
+def _in_pair(name: str, part: object, shapes: bool, depth: int) -> list[Finding]:
     verdict = judge_key(name) if name else None
-    is_known = verdict is not None and verdict.use is Use.IDENTIFIER
+    is_known = verdict is not None and verdict.use is IDENTIFIER
     found = identifiers_in(part, shapes=shapes and not is_known, depth=depth)
     if name and not SHORT_NAME.fullmatch(name):
         found += [finding for rule in VALUE_RULES for finding in rule(name)]

@@ -72,7 +72,7 @@ def replace_item_texts(
     payload: Mapping[str, object], denied: Sequence[Denied]
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """Return the payload with every item text that holds a denied value replaced by its SKU, and their paths."""
-    ledger = Ledger(Gate((), is_stale=False), Rules())
+    ledger = Ledger(Gate(frozenset(), is_stale=False), Rules())
     ledger.denied.update({(value.kind, value.value): value for value in denied})
     texts = Texts()
     copied = _copy(payload, "", texts)

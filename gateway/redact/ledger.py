@@ -9,7 +9,20 @@ from gateway.redact.composite import identifiers_in, identifiers_in_words, leave
 from gateway.redact.identifiers import KeyVerdict, is_stamp, judge_key
 from gateway.redact.shapes import Rules
 from gateway.redact.spellings import full_names, is_public_address, needle_of
-from gateway.redact.verdict import CONTACT, UNSEARCHED, Denied, Finding, Gate, Kind, Need, Search, search_of
+from gateway.redact.verdict import (
+    CONTACT,
+    IP,
+    NAME,
+    PHONE,
+    UNSEARCHED,
+    Denied,
+    Finding,
+    Gate,
+    Kind,
+    Need,
+    Search,
+    search_of,
+)
 
 LONGEST_NAME_CHARS = 64
 MANY_DIGITS = re.compile(r"(?:\d\D{0,2}){7}")
@@ -56,8 +69,8 @@ class Ledger:
         if (first, last) in self._names:
             return
         self._names.add((first, last))
-        for spelled in full_names(first, last):
-            self._deny_leaf(path, Kind.NAME, spelled)
+        for spelled, part in full_names(first, last):
+            self._deny_leaf(path, NAME, spelled, part)
 
     def allow(self, value: object) -> None:
         """Remember what stays under its own name: elsewhere it may have gone under another."""
@@ -78,8 +91,8 @@ class Ledger:
 
     def collect(self, path: str, value: object) -> None:
         """Write down the denied identifiers inside something that goes anyway."""
-        if isinstance(value, (str, dict, list)):
-            self.note(path, identifiers_in(value, shapes=False))
+        if found := identifiers_in(value, shapes=False):
+            self.note(path, found)
 
     def note(self, path: str, findings: list[Finding] | tuple[Finding, ...]) -> None:
         """Write down those findings that are denied."""
@@ -89,21 +102,17 @@ class Ledger:
 
     def holds_denied(self, value: object, *, shapes: bool) -> list[Finding]:
         """Return the findings in a value for which it must go."""
-        return [f for f in identifiers_in(value, shapes=shapes) if self.gate.denies(f.need, f.kind)]
+        found = identifiers_in(value, shapes=shapes)
+        return [f for f in found if self.gate.denies(f.need, f.kind)] if found else found
 
     def holds_denied_words(self, text: str, *, is_item: bool) -> list[Finding]:
         """Return the findings for which a text that people read must go; a SKU may look like a local phone number."""
         found = [f for f in identifiers_in_words(text) if self.gate.denies(f.need, f.kind)]
-        return [f for f in found if not is_item or f.kind is not Kind.PHONE or _is_international(f.value)]
-
-    def name_of(self, name: object) -> str:
-        """Return a key as it may be shown: a name that itself looks like an identifier is masked."""
-        text = str(name)
-        return "*" if known_key(text).is_personal else text
+        return [f for f in found if not is_item or f.kind is not PHONE or _is_international(f.value)]
 
     def nobody_knows(self, name: str, path: str) -> None:
         """Write down a key that the catalogue does not have, and where it stood."""
-        self.unknown[path] = self.name_of(name)
+        self.unknown[path] = known_key(name).shown
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the paths of all that went, and the keys that nobody knows, both in order.
@@ -114,22 +123,25 @@ class Ledger:
         asked = {path for path in self.removed if "?" in path}
         written = "\n".join((*self.unknown, *asked)).casefold()
         needles = {one.needle for one in self.denied.values() if one.needle in written} if written else set()
-        shown = {path: _masked(path, needles) if needles else path for path in (*self.unknown, *asked)}
+        if not needles:
+            return tuple(sorted(self.removed.union(self.unknown))), tuple(sorted(set(self.unknown.values())))
+        shown = {path: _masked(path, needles) for path in (*self.unknown, *asked)}
         keys = {name if shown[path] == path else "*" for path, name in self.unknown.items()}
         for key, denied in self.denied.items():
             if shown.get(denied.path, denied.path) != denied.path:
                 self.denied[key] = denied._replace(path=shown[denied.path])
         return tuple(sorted({*(self.removed - asked), *shown.values()})), tuple(sorted(keys))
 
-    def _deny_leaf(self, path: str, kind: Kind, leaf: str) -> None:
+    def _deny_leaf(self, path: str, kind: Kind, leaf: str, part: str = "") -> None:
         text = leaf.strip()
         spot = (kind, text)
         if not text or spot in self.denied:
             return
         search = search_of(kind, text)
-        if text.lower() in self.rules.shop_hosts or (kind is Kind.IP and not is_public_address(text)):
+        if text.lower() in self.rules.shop_hosts or (kind is IP and not is_public_address(text)):
             search = Search.NEVER
-        self.denied[spot] = Denied(path, kind, text, search, needle_of(text))
+        needle = needle_of(text)
+        self.denied[spot] = Denied(path, kind, text, search, needle, part if part in needle else "")
 
     def denies_contact(self) -> bool:
         """Whether contact data goes."""
@@ -144,12 +156,14 @@ def _is_international(phone: str) -> bool:
 class Key(NamedTuple):
     """What the name of an entry or a parameter says, learnt once for all payloads.
 
-    `is_personal`: it looks like an identifier itself, or like something that a person wrote.
+    `is_personal`: it looks like an identifier itself, or like something that a person wrote; `shown` is what may be
+    told of it.
     """
 
     verdict: KeyVerdict | None
     is_personal: bool
     is_stamp: bool
+    shown: str
 
 
 def known_key(name: str) -> Key:
@@ -159,7 +173,7 @@ def known_key(name: str) -> Key:
 
 def _read_key(name: str) -> Key:
     is_personal = len(name) > LONGEST_NAME_CHARS or MANY_DIGITS.search(name) or identifiers_in(name, shapes=True)
-    return Key(judge_key(name), bool(is_personal), is_stamp(name))
+    return Key(judge_key(name), bool(is_personal), is_stamp(name), "*" if is_personal else name)
 
 
 _known_key = lru_cache(maxsize=8192)(_read_key)

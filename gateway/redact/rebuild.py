@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from gateway.redact.composite import PLAIN, pairs_of
 from gateway.redact.identifiers import KeyVerdict, Use, judge_key
@@ -16,11 +16,14 @@ from gateway.redact.verdict import Kind, Need
 SUSPECT = re.compile(
     r"[@%{\\]|\+\d|\bfb\.|\bG[AS]\d\.|\d\.\d+\.\d|\d\.1\d{9}|Mozilla|::|(?:[0-9a-f]{1,4}:){4}|\d{3}[ ).]+\d{3}"
 )
+MARK = re.compile(r"[@%{\\+.:) M]")  # one of these is in all that is suspect, and it is found many times quicker
 PLAIN_CHARS = 5
 CARD_DIGITS = re.compile(r"\d{4}|[*•·]{2}")
 CONTAINERS = (dict, list)
 DISPLAYED = frozenset({"display_key", "display_value"})
 KEEP = Field.KEEP
+APP, ATTRIBUTION, IDENTIFIER, TEXT, URL, UTM = Kind.APP, Role.ATTRIBUTION, Use.IDENTIFIER, Role.TEXT, Use.URL, Use.UTM
+TAKEN_APART = (Use.COMPOSITE, Use.URL)
 PAIRS = re.compile(r"[{|=:;&]")
 SCALARS = (str, int, float, bool, type(None))
 
@@ -33,23 +36,6 @@ class Rebuild:
         self.ledger = ledger
         self.keeps_unknown = keeps_unknown
         self.texts = texts
-        self._fields: dict[Field, Callable[[Any, str, dict[str, object], str], object]] = {
-            Field.KEEP: self._keep,
-            Field.TEXT: self._text,
-            Field.ITEM_TEXT: self._item_text,
-            Field.IMAGE: self._text,
-            Field.PAYMENT_TITLE: self._payment_title,
-            Field.HASHED: self._hashed,
-            Field.USER_DATA: self._user_data,
-            Field.URL: self._url,
-            Field.BEARER: self._bearer,
-            Field.FREE_TEXT: self._free_text,
-            Field.METADATA: self._metadata,
-            Field.ATTRIBUTES: self._metadata,
-            Field.LINKS: self._dropped,
-            Field.TRACKING: self._dropped,
-            Field.DROP: self._dropped,
-        }
 
     def rebuilt(self, source: Mapping[str, Any], table: Table, path: str) -> dict[str, object]:
         """Return a fresh object with those fields that `table` knows and the strip allows."""
@@ -61,10 +47,7 @@ class Rebuild:
             if rule is KEEP and (_is_plain(item) if type(item) is str else type(item) not in CONTAINERS):
                 out[key] = item
                 continue
-            if item == "" and type(rule) is Field and rule in IDENTIFIERS:
-                out[key] = item
-                continue
-            kept = self._field(rule or table.extra, item, f"{path}{key}", out, key)
+            kept = self._field(rule or table.extra, item, path + key, out, key)
             if kept is not GONE:
                 out[key] = kept
         if table.is_person and self.ledger.denies_contact():
@@ -76,17 +59,15 @@ class Rebuild:
             return self._unknown_field(item, path, out, key)
         if isinstance(rule, Table):
             return self._branch(item, rule, path)
-        if rule is Field.JUDGE:
-            return self.judged(key, item, path, out, key)
         if rule in IDENTIFIERS:
             return self._identifier(rule, item, path)
-        return self._fields[rule](item, path, out, key)
+        return self._FIELDS[rule](self, item, path, out, key)
 
     def _unknown_field(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if self.keeps_unknown:
             return self.judged(key, item, path, out, key)
         parent = path[: len(path) - len(key)]
-        shown = parent + self.ledger.name_of(key)
+        shown = parent + known_key(key).shown
         self.ledger.went(shown, item)
         self.ledger.collect(shown, {key: item})
         return GONE
@@ -121,7 +102,7 @@ class Rebuild:
         return item
 
     def _text(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
-        return self._written(item, path, (out, key), Role.TEXT)
+        return self._written(item, path, (out, key), TEXT)
 
     def _item_text(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         return self._written(item, path, (out, key), Role.ITEM)
@@ -131,7 +112,13 @@ class Rebuild:
             return self._misplaced(item, path)
         return self._text(item, path, out, key)
 
+    def _judge(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
+        return self.judged(key, item, path, out, key)
+
     def _written(self, item: Any, path: str, spot: tuple[dict[str, object], str], role: Role) -> object:
+        if isinstance(item, str):
+            self.texts.add(spot[0], spot[1], path, role, item)
+            return item
         if isinstance(item, list):
             items = [entry for entry in item if isinstance(entry, SCALARS)]
             if len(items) < len(item):
@@ -140,11 +127,11 @@ class Rebuild:
             return items
         if isinstance(item, dict):
             return self._misplaced(item, path) if item else item
-        if isinstance(item, str):
-            self.texts.add(spot[0], spot[1], path, role, item)
         return item
 
     def _identifier(self, rule: Field, item: Any, path: str) -> object:
+        if item == "":
+            return item
         kind, need = IDENTIFIERS[rule]
         if not self.ledger.gate.denies(need, kind):
             return self._allowed(item, path)
@@ -174,10 +161,10 @@ class Rebuild:
         clean = cleaned(item, self.ledger.gate, self.ledger.rules)
         self.ledger.note(path, clean.findings)
         for part in clean.removed:
-            self.ledger.went(path + _shown_part(self.ledger, part), part or "url")
+            self.ledger.went(path + _shown_part(part), part or "url")
         if clean.text is None:
             return GONE
-        self.texts.add(out, key, path, Role.ATTRIBUTION, clean.text)
+        self.texts.add(out, key, path, ATTRIBUTION, clean.text)
         return clean.text
 
     def _bearer(self, item: Any, path: str, _out: dict[str, object], _key: str) -> object:
@@ -202,14 +189,17 @@ class Rebuild:
         return entries
 
     def _entry(self, entry: Any, path: str) -> dict[str, object] | None:
-        name_field = "key" if isinstance(entry, dict) and "key" in entry else "name"
-        name = entry.get(name_field) if isinstance(entry, dict) else None
+        if not isinstance(entry, dict):
+            self._misplaced(entry, path + "[]")
+            return None
+        name_field = "key" if "key" in entry else "name"
+        name = entry.get(name_field)
         if not isinstance(name, str) or not name:
             self._misplaced(entry, path + "[]")
             return None
         kept: dict[str, object] = {"id": entry["id"]} if isinstance(entry.get("id"), int) else {}
         kept[name_field] = name
-        value = self.judged(name, entry.get("value"), f"{path}[{self.ledger.name_of(name)}]", kept, "value")
+        value = self.judged(name, entry.get("value"), f"{path}[{known_key(name).shown}]", kept, "value")
         if value is GONE:
             self._collect_rest(entry, path)
             return None
@@ -217,27 +207,28 @@ class Rebuild:
         return kept
 
     def _collect_rest(self, entry: dict[str, Any], path: str) -> None:
-        for shown in DISPLAYED & entry.keys():
-            self.ledger.collect(f"{path}[]", entry[shown])
+        for shown in DISPLAYED:
+            if shown in entry:
+                self.ledger.collect(f"{path}[]", entry[shown])
 
     def _judged_pairs(self, source: dict[str, Any], path: str, shown: str) -> dict[str, object]:
         out: dict[str, object] = {}
         for key, item in source.items():
-            kept = self.judged(key, item, path + shown.format(self.ledger.name_of(key)), out, key)
+            kept = self.judged(key, item, path + shown.format(known_key(key).shown), out, key)
             if kept is not GONE:
                 out[key] = kept
         return out
 
     def judged(self, name: str, item: Any, path: str, out: dict[str, object], key: str) -> object:
         """Return what is left of a value, to stand at `out[key]`, by what its name says and what it says itself."""
-        verdict, is_personal, is_stamp = known_key(name)
+        verdict, is_personal, is_stamp, _ = known_key(name)
         if is_stamp and self.ledger.gate.is_stale:
             self.ledger.went(path, item)
             return GONE
         if is_personal and self.ledger.holds_denied(name, shapes=False):
             verdict = None
         elif verdict is None and name in self.ledger.rules.allow_meta_keys:
-            return self._kept(item, path, out, key, Role.TEXT)
+            return self._kept(item, path, out, key, TEXT)
         if verdict is None and self.keeps_unknown and not self.ledger.holds_denied({name: item}, shapes=True):
             return item
         if verdict is None:
@@ -247,22 +238,26 @@ class Rebuild:
         return self._by_use(verdict, item, path, out, key)
 
     def _by_use(self, verdict: KeyVerdict, item: Any, path: str, out: dict[str, object], key: str) -> object:
-        if verdict.use is Use.IDENTIFIER:
-            judge = self._bundle if verdict.kind is Kind.APP else self._by_need
+        use = verdict.use
+        if use is IDENTIFIER:
+            judge = self._bundle if verdict.kind is APP else self._by_need
             return self._told(judge(verdict, item, path), path, out, key)
-        if verdict.use is Use.URL and isinstance(item, str):
+        if use is URL and isinstance(item, str):
             return self._url(item, path, out, key)
-        if verdict.use in (Use.COMPOSITE, Use.URL):
+        if use in TAKEN_APART:
             return self._composite(item, path, out, key)
-        return self._kept(item, path, out, key, Role.ATTRIBUTION if verdict.use is Use.UTM else Role.TEXT)
+        return self._kept(item, path, out, key, ATTRIBUTION if use is UTM else TEXT)
 
     def _told(self, kept: object, path: str, out: dict[str, object], key: str) -> object:
         """Let an identifier that stays go all the same when something denied is in it: a name in a user's id."""
         if isinstance(kept, str):
-            self.texts.add(out, key, path, Role.TEXT, kept)
+            self.texts.add(out, key, path, TEXT, kept)
         return kept
 
     def _kept(self, item: Any, path: str, out: dict[str, object], key: str, role: Role) -> object:
+        if isinstance(item, str) and not self.ledger.holds_denied(item, shapes=True):
+            self.texts.add(out, key, path, role, item)
+            return item
         kept = self._pruned(item, path, is_known=False)
         if kept is not GONE:
             out[key] = kept
@@ -296,7 +291,7 @@ class Rebuild:
         is_campaign = "utm" in path
         if isinstance(item, str) and not (_is_told_apart(item) or (is_campaign and not PAIRS.search(item))):
             return self._misplaced(item, path)
-        return self._kept(item, path, out, key, Role.ATTRIBUTION if is_campaign else Role.TEXT)
+        return self._kept(item, path, out, key, ATTRIBUTION if is_campaign else TEXT)
 
     def _pruned(self, item: Any, path: str, *, is_known: bool) -> object:
         """Return a value without what is denied inside it; a text goes as a whole."""
@@ -314,15 +309,15 @@ class Rebuild:
         return GONE
 
     def _pruned_pair(self, key: str, item: Any, path: str, *, is_known: bool) -> object:
-        shown = f"{path}.{self.ledger.name_of(key)}"
-        verdict, is_personal, _ = known_key(key)
+        verdict, is_personal, _, name = known_key(key)
+        shown = f"{path}.{name}"
         findings = self.ledger.holds_denied(key, shapes=not is_known) if is_personal else []
         if findings:
             self.ledger.went(shown, key)
             self.ledger.note(shown, findings)
             self.ledger.collect(shown, item)
             return GONE
-        if verdict and verdict.use is Use.IDENTIFIER:
+        if verdict and verdict.use is IDENTIFIER:
             return self._by_need(verdict, item, shown)
         return self._pruned(item, shown, is_known=is_known)
 
@@ -336,18 +331,37 @@ class Rebuild:
             self.ledger.deny(path, Kind.PERSON_ID, item.get("id"))
         return GONE if item else item
 
+    _FIELDS: ClassVar[dict[Field, Callable[[Any, Any, str, dict[str, object], str], object]]] = {
+        Field.KEEP: _keep,
+        Field.TEXT: _text,
+        Field.ITEM_TEXT: _item_text,
+        Field.IMAGE: _text,
+        Field.PAYMENT_TITLE: _payment_title,
+        Field.HASHED: _hashed,
+        Field.USER_DATA: _user_data,
+        Field.URL: _url,
+        Field.BEARER: _bearer,
+        Field.FREE_TEXT: _free_text,
+        Field.METADATA: _metadata,
+        Field.ATTRIBUTES: _metadata,
+        Field.JUDGE: _judge,
+        Field.LINKS: _dropped,
+        Field.TRACKING: _dropped,
+        Field.DROP: _dropped,
+    }
+
 
 def _is_told_apart(text: str) -> bool:
     """Whether the catalogue knows every key of JSON or of a list of pairs, and no value needs to be taken apart."""
     pairs = pairs_of(text)
     verdicts = map(judge_key, pairs)
     is_flat = not any(isinstance(value, CONTAINERS) for value in pairs.values())
-    return bool(pairs) and is_flat and all(one and one.use not in (Use.URL, Use.COMPOSITE) for one in verdicts)
+    return bool(pairs) and is_flat and all(one and one.use not in TAKEN_APART for one in verdicts)
 
 
 def _is_plain(text: str) -> bool:
-    return len(text) <= PLAIN_CHARS or bool(PLAIN.fullmatch(text)) or not SUSPECT.search(text)
+    return len(text) <= PLAIN_CHARS or bool(PLAIN.fullmatch(text)) or not (MARK.search(text) and SUSPECT.search(text))
 
 
-def _shown_part(ledger: Ledger, part: str) -> str:
-    return part[:1] + ledger.name_of(part[1:]) if part.startswith("?") else part
+def _shown_part(part: str) -> str:
+    return part[:1] + known_key(part[1:]).shown if part.startswith("?") else part

@@ -5,7 +5,7 @@ import hashlib
 import html
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from unicodedata import category, is_normalized, normalize
@@ -88,12 +88,14 @@ class Reading:
             return frozenset()
         return frozenset(line.strip() for line in self.plain[self._own_chars :].split("\n"))
 
-    def suspects(self, wanted: Iterable[Denied]) -> list[Denied]:
+    def suspects(self, wanted: Sequence[Denied]) -> list[Denied]:
         """Return the values that may be in the text; of the others one look tells that they are not."""
         if self.digests:
             return list(wanted)
         plain = self.plain
-        return [one for one in wanted if wanted_needle(one) in plain or one.kind in WRITTEN_OTHERWISE]
+        absent = {part for part in {one.part for one in wanted} if part not in plain}
+        may_be = [one for one in wanted if one.part not in absent] if absent else wanted
+        return [one for one in may_be if (one.needle or needle_of(one.value)) in plain or one.kind in WRITTEN_OTHERWISE]
 
     def holds(self, denied: Denied) -> bool:
         """Whether the value is in the text, as it is, in another spelling, or as a digest."""
@@ -207,21 +209,27 @@ def needle_of(value: str) -> str:
     return folded(unquote(trimmed) if "%" in trimmed else trimmed)
 
 
-def full_names(first: str, last: str) -> list[str]:
-    """Return a person's name as people and codes write it: `Jan Novák`, `NOVAK-JAN`, `jannovak`."""
+def full_names(first: str, last: str) -> list[tuple[str, str]]:
+    """Return a person's name as people and codes write it, with the last name in it: `Jan Novák`, `NOVAK-JAN`."""
     spelled = dict.fromkeys((*_plain_spellings(first, last), (first, last)))
-    pairs = [pair for names in spelled for pair in (names, names[::-1])]
-    return [*(between.join(pair) for pair in pairs for between in NAME_JOINTS), f"{last}, {first}"]
+    names: list[tuple[str, str]] = []
+    for one, other in spelled:
+        part = needle_of(other)
+        names += [(one + between + other, part) for between in NAME_JOINTS]
+        names += [(other + between + one, part) for between in NAME_JOINTS]
+    return [*names, (f"{last}, {first}", names[-1][1])]
 
 
 def _plain_spellings(first: str, last: str) -> Iterator[tuple[str, str]]:
     """The name without accents, in the ways in which shops make codes and addresses of it."""
-    if not (first + last).isascii():
+    if not (first.isascii() and last.isascii()):
         for table in (UMLAUTS, {}):
             yield _without_accents(first.translate(table)), _without_accents(last.translate(table))
 
 
 def _without_accents(text: str) -> str:
+    if text.isascii():
+        return text
     return "".join(char for char in normalize("NFKD", text) if category(char) != "Mn")
 
 

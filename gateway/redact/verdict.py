@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.model.decision import Strip
@@ -65,6 +66,10 @@ class Search(StrEnum):
     NEVER = "never"  # cannot be told from chance: loopback addresses, the shop's own hosts
 
 
+# A name of a module is found many times quicker than a member of an enum.
+CLIENT_ID, EMAIL, IP, NAME, PHONE = Kind.CLIENT_ID, Kind.EMAIL, Kind.IP, Kind.NAME, Kind.PHONE
+ANYWHERE, WHOLE, NEVER = Search.ANYWHERE, Search.WHOLE, Search.NEVER
+
 CONTACT = frozenset({Kind.EMAIL, Kind.PHONE, Kind.NAME, Kind.ADDRESS, Kind.PLACE, Kind.BIRTH, Kind.TAX_ID})
 WRITTEN = CONTACT - {Kind.EMAIL, Kind.PHONE}  # nothing but its length tells how it is looked for
 # What a renewal does not inherit from an old browser.
@@ -99,7 +104,8 @@ class Finding(NamedTuple):
 class Denied(NamedTuple):
     """One value that must not leave; `path` and `kind` may be shown, the value never.
 
-    `needle` is the value as it is looked for, kept because it is looked for in several texts.
+    `needle` is the value as it is looked for, kept because it is looked for in several texts; `part` a piece of it
+    that other needles have too: where it is not, none of them is.
     """
 
     path: str
@@ -107,6 +113,7 @@ class Denied(NamedTuple):
     value: str
     search: Search = Search.ANYWHERE
     needle: str = ""
+    part: str = ""
 
     def __repr__(self) -> str:
         return f"Denied(path={self.path!r}, kind={self.kind!r}, search={self.search!r})"
@@ -116,16 +123,17 @@ class Denied(NamedTuple):
 class Gate:
     """Tells for one strip what goes."""
 
-    needs: tuple[Need, ...]
+    needs: frozenset[Need]
     is_stale: bool
 
-    @classmethod
-    def of(cls, strip: Strip) -> "Gate":
-        """Read a strip once for a whole payload."""
+    @staticmethod
+    @lru_cache(maxsize=32)
+    def of(strip: Strip) -> "Gate":
+        """Read a strip once for all payloads."""
         goes = {Need.NEVER: True, Need.MARKETING: strip.marketing, Need.ANALYTICS: strip.analytics}
         goes[Need.EITHER] = strip.either
         goes[Need.BOTH] = strip.marketing or strip.analytics or strip.either
-        return cls(tuple(need for need, is_denied in goes.items() if is_denied), strip.stale)
+        return Gate(frozenset(need for need, is_denied in goes.items() if is_denied), strip.stale)
 
     def denies(self, need: Need, kind: Kind) -> bool:
         """Whether a value of this kind and need goes."""
@@ -135,17 +143,23 @@ class Gate:
 def search_of(kind: Kind, value: str) -> Search:
     """Return how the proof looks for a value; short ones only as whole values."""
     if kind in UNSEARCHED or value.casefold() in COMMON_WORDS:
-        return Search.NEVER
+        return NEVER
     if kind in WRITTEN:
-        return Search.ANYWHERE if len(value) >= ANYWHERE_FROM_CHARS else Search.WHOLE
-    if kind in TAGS and value.isalpha() and value.islower() and len(value) <= LONGEST_WORD:
-        return Search.WHOLE
-    is_long = _is_number(value) if kind is Kind.PHONE else len(value) >= ANYWHERE_FROM_CHARS
-    if kind is Kind.CLIENT_ID and len(value) <= LONGEST_WORD and sum(map(str.isdigit, value)) < FEWEST_DIGITS:
-        return Search.WHOLE  # `?cid=EM-2026-NOV` is a campaign
+        return ANYWHERE if len(value) >= ANYWHERE_FROM_CHARS else WHOLE
+    if kind in TAGS and len(value) <= LONGEST_WORD and value.isalpha() and value.islower():
+        return WHOLE
+    is_long = _is_number(value) if kind is PHONE else len(value) >= ANYWHERE_FROM_CHARS
+    if kind is CLIENT_ID and len(value) <= LONGEST_WORD and sum(map(str.isdigit, value)) < FEWEST_DIGITS:
+        return WHOLE  # `?cid=EM-2026-NOV` is a campaign
     # Under a key like `email_sent` there may be no more than a flag.
-    is_itself = (kind is Kind.EMAIL and ("@" in value or "%" in value)) or (kind is Kind.IP and MARKS.search(value))
-    return Search.ANYWHERE if is_long or is_itself else Search.WHOLE
+    return ANYWHERE if is_long or _is_itself(kind, value) else WHOLE
+
+
+def _is_itself(kind: Kind, value: str) -> bool:
+    """Whether a short value looks like what its key says that it is."""
+    if kind is EMAIL:
+        return "@" in value or "%" in value
+    return kind is IP and bool(MARKS.search(value))
 
 
 def _is_number(phone: str) -> bool:

@@ -9,6 +9,7 @@ EMAIL = re.compile(r"[^\s@\"'<>()\[\]{},;:|=&?/\\]{1,64}@[^\s@\"'<>()\[\]{},;:|=
 DIGITS = re.compile(r"\d\D{0,3}(?:\d\D{0,3}){6}")
 CLOSE_DIGITS = re.compile(r"\d(?:[ ().\-/]{0,4}\d){6}")
 GROUPED_DIGITS = re.compile(r"[2-9]\d{2}[ .\-]\d{3}[ .\-]\d{4}")
+ZEROS = re.compile(r"00[1-9]")
 SPACED_DIGITS = re.compile(r"0[1-9]\d{1,4}[ /]\d[\d \-]{4,10}\d")
 PHONE = re.compile(
     r"""
@@ -36,6 +37,6 @@ def find(text: str) -> list[Finding]:
 
 def _may_hold_phone(text: str) -> bool:
     """Whether a text may match one of the ways in which `PHONE` spells a number: dates have as many digits."""
-    is_marked = "+" in text or "(" in text or "00" in text
+    is_marked = "+" in text or "(" in text or ZEROS.search(text)
     may_match = (is_marked and CLOSE_DIGITS.search(text)) or SPACED_DIGITS.search(text) or GROUPED_DIGITS.search(text)
     return bool(may_match and DIGITS.search(text))

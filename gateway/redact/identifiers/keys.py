@@ -49,11 +49,11 @@ class _Catalogue(NamedTuple):
 
 def judge_key(name: str, *, in_query: bool = False) -> KeyVerdict | None:
     """Return what the catalogue says of `name`, an app's prefix put aside; None for a key nobody knows."""
-    return _judged(name if len(name) <= LONGEST_NAME_CHARS else name[-LONGEST_NAME_CHARS:], in_query=in_query)
+    return _judged(name if len(name) <= LONGEST_NAME_CHARS else name[-LONGEST_NAME_CHARS:], in_query)
 
 
 @lru_cache(maxsize=8192)
-def _judged(name: str, *, in_query: bool) -> KeyVerdict | None:
+def _judged(name: str, in_query: bool) -> KeyVerdict | None:
     catalogue = _catalogue()
     candidates = list(_candidates(name))
     # What a way to pay writes stays its own, whatever it ends in: `_stripe_customer_id`.
