@@ -14,7 +14,7 @@ from tests.engine.running import ROOT
 _LUA: Final = Path(__file__).with_name("closed_loop.lua")
 # Not on the disk: writing hundreds of megabytes there would slow down every fsync of what is measured.
 _MEMORY: Final = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
-_MOST_PER_SECOND: Final = 9_000  # of a view that does nothing on this machine
+_MOST_PER_SECOND: Final = 16_000  # of a view that does nothing on this machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
