@@ -128,7 +128,10 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.destination not in make_targets(settings):
         raise RequestInvalid({"--destination": [f"there is no destination {arguments.destination} in the settings"]})
     state = DeliveryState(arguments.state)
-    done = with_database(settings, lambda database: replay(database, arguments.destination, arguments.since, state))
+    done = with_database(
+        settings,
+        lambda database: replay(database, arguments.destination, arguments.since, state, actor="command line"),
+    )
     print(f"{done.again} deliveries go again; {len(done.gone)} cannot, their bodies are gone")
     for one in done.gone:
         print(f"  {one.delivery_id}: {one.store_id} order {one.order_id or '-'} {one.topic}")

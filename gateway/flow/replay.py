@@ -5,6 +5,8 @@ from datetime import datetime
 from functools import partial
 
 from gateway.model.delivery import DeliveryState
+from gateway.model.instant import as_text
+from gateway.storage.audits import log_audit
 from gateway.storage.database import Database
 from gateway.storage.replaying import Finished, Span, finished_deliveries
 from gateway.storage.statements import Connection
@@ -22,8 +24,10 @@ class Replayed:
     gone: tuple[Finished, ...]
 
 
-def replay(database: Database, destination_id: str, since: datetime, state: DeliveryState) -> Replayed:
-    """Send again what ended in `state` since then; each is decided anew when it is claimed."""
+def replay(database: Database, destination_id: str, since: datetime, state: DeliveryState, *, actor: str) -> Replayed:
+    """Send again what ended in `state` since then; each is decided anew when claimed, and the audit log says so."""
+    asked = {"state": state.value, "since": as_text(since)}
+    log_audit(database, actor=actor, action="replayed", subject=destination_id, detail=asked)
     span, again = Span(destination_id=destination_id, state=state, since=since), 0
     gone: list[Finished] = []
     while True:

@@ -241,7 +241,7 @@ def test_a_replay(any_url: str) -> None:
         shop.sender.requests.clear()
 
     def step(shop: Shop) -> None:
-        replay(shop.gateway.database, "sink", NOON, DeliveryState.FAILED)
+        replay(shop.gateway.database, "sink", NOON, DeliveryState.FAILED, actor="command line")
         deliver(shop)
 
     def check(shop: Shop) -> None:

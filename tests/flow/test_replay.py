@@ -7,6 +7,9 @@ from typing import Any
 from gateway.bootstrap import build
 from gateway.flow.replay import replay
 from gateway.model.delivery import DeliveryState
+from gateway.model.instant import as_text
+from gateway.storage.audits import list_audits
+from gateway.storage.reading.keyset import Cursor
 from gateway.storage.retention import Ages, drop_old_rows
 from tests.fakes import NOON
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry
@@ -29,7 +32,7 @@ def failing(shop: Shop, *orders: dict[str, Any]) -> Shop:
 
 def replayed(shop: Shop, state: DeliveryState = FAILED) -> tuple[int, list[str | None]]:
     """How many went again, and the orders of those that could not."""
-    done = replay(shop.gateway.database, "sink", NOON, state)
+    done = replay(shop.gateway.database, "sink", NOON, state, actor="command line")
     shop.dispatch()
     return done.again, [one.order_id for one in done.gone]
 
@@ -89,3 +92,13 @@ def test_bodies_that_are_gone_are_named(open_: Open) -> None:
     failing(shop, a_woo_order(2, an_entry(ALL)))
     assert replayed(shop) == (1, ["1"])
     assert [state for state, _ in shop.states()] == ["failed", "delivered"]
+
+
+def test_the_audit_log_says_who_replayed_what(open_: Open) -> None:
+    shop = failing(open_(mode="off"), a_woo_order(1))
+    replayed(shop)
+
+    (entry,) = list_audits(shop.gateway.database, Cursor()).rows
+
+    assert (entry.actor, entry.action, entry.subject) == ("command line", "replayed", "sink")
+    assert entry.detail == {"state": "failed", "since": as_text(NOON)}

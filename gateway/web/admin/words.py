@@ -177,6 +177,7 @@ AUDITS: Mapping[str, str] = {
     "signed_out": "signed out",
     "revealed": "revealed what is masked in",
     "retried": "had deliveries tried again",
+    "replayed": "replayed what was for",
     "resumed": "had deliveries sent again to",
     "cancelled": "cancelled deliveries",
     "policy_changed": "changed the policy",
