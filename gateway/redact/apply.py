@@ -34,4 +34,4 @@ def redact(payload: Mapping[str, object], *, shape: Shape, strip: Strip, rules: 
     texts.settle(ledger)
     ledger.forget_allowed()
     removed, unknown_keys = ledger.names()
-    return Redacted(payload=rebuilt, removed=removed, unknown_keys=unknown_keys, denied=tuple(ledger.denied.values()))
+    return Redacted(payload=rebuilt, removed=removed, unknown_keys=unknown_keys, denied=tuple(ledger.wanted()))

@@ -1,15 +1,18 @@
 """What one redaction writes down while it goes: what went, what nobody knows, what the proof must look for."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.redact.composite import identifiers_in, identifiers_in_words, leaves_of
 from gateway.redact.identifiers import KeyVerdict, is_stamp, judge_key
+from gateway.redact.names import full_names
 from gateway.redact.shapes import Rules
-from gateway.redact.spellings import full_names, is_public_address, needle_of
+from gateway.redact.spellings import is_public_address, needle_of
 from gateway.redact.verdict import (
+    ANYWHERE,
     CONTACT,
     IP,
     NAME,
@@ -42,7 +45,9 @@ class Ledger:
     unknown: dict[str, str] = field(default_factory=dict)
     denied: dict[tuple[str, str], Denied] = field(default_factory=dict)
     allowed: set[str] = field(default_factory=set)
-    _names: set[tuple[str, str]] = field(default_factory=set)
+    _people: set[tuple[str, str]] = field(default_factory=set)
+    _names: list[Denied] = field(default_factory=list)
+    _spelled: set[str] = field(default_factory=set)
 
     def went(self, path: str, value: object) -> None:
         """Name what went, unless there was nothing in it."""
@@ -66,11 +71,37 @@ class Ledger:
 
     def deny_name(self, path: str, first: str, last: str) -> None:
         """Write down a person's whole name in every spelling, once for all the addresses that it stands in."""
-        if (first, last) in self._names:
+        if (first, last) in self._people:
             return
-        self._names.add((first, last))
-        for spelled, part in full_names(first, last):
-            self._deny_leaf(path, NAME, spelled, part)
+        self._people.add((first, last))
+        for part, spelled in full_names(first, last):
+            if part and self.rules.shop_hosts.isdisjoint(map(str.lower, spelled)):
+                self._deny_together(path, part, spelled)
+            else:
+                self._deny_each(path, spelled)
+
+    def _deny_together(self, path: str, part: str, spelled: Sequence[str]) -> None:
+        """Write down spellings that one look tells not to be in a text, as long as that is so."""
+        texts = dict.fromkeys(map(str.strip, spelled))
+        fresh = tuple(one for one in texts if one not in self._spelled and (NAME, one) not in self.denied)
+        if fresh:
+            self._spelled.update(fresh)
+            self._names.append(Denied(path, NAME, part, ANYWHERE, part, fresh))
+
+    def _deny_each(self, path: str, spelled: Sequence[str]) -> None:
+        for one in spelled:
+            self._deny_leaf(path, NAME, one)
+
+    def _spell_out(self) -> None:
+        """Write down each spelling by itself."""
+        names, self._names = self._names, []
+        self._spelled.clear()
+        for one in names:
+            self._deny_each(one.path, one.spellings)
+
+    def wanted(self) -> list[Denied]:
+        """Return what must be looked for."""
+        return [*self.denied.values(), *self._names]
 
     def allow(self, value: object) -> None:
         """Remember what stays under its own name: elsewhere it may have gone under another."""
@@ -80,6 +111,7 @@ class Ledger:
         """Look for nothing that may leave."""
         if not self.allowed:
             return
+        self._spell_out()
         for key in [key for key, denied in self.denied.items() if self._may_leave(denied)]:
             del self.denied[key]
 
@@ -122,6 +154,8 @@ class Ledger:
         """
         asked = {path for path in self.removed if "?" in path}
         written = "\n".join((*self.unknown, *asked)).casefold()
+        if written and any(one.needle in written for one in self._names):
+            self._spell_out()
         needles = {one.needle for one in self.denied.values() if one.needle in written} if written else set()
         if not needles:
             return tuple(sorted(self.removed.union(self.unknown))), tuple(sorted(set(self.unknown.values())))
@@ -132,16 +166,15 @@ class Ledger:
                 self.denied[key] = denied._replace(path=shown[denied.path])
         return tuple(sorted({*(self.removed - asked), *shown.values()})), tuple(sorted(keys))
 
-    def _deny_leaf(self, path: str, kind: Kind, leaf: str, part: str = "") -> None:
+    def _deny_leaf(self, path: str, kind: Kind, leaf: str) -> None:
         text = leaf.strip()
         spot = (kind, text)
-        if not text or spot in self.denied:
+        if not text or spot in self.denied or (kind is NAME and text in self._spelled):
             return
         search = search_of(kind, text)
         if text.lower() in self.rules.shop_hosts or (kind is IP and not is_public_address(text)):
             search = Search.NEVER
-        needle = needle_of(text)
-        self.denied[spot] = Denied(path, kind, text, search, needle, part if part in needle else "")
+        self.denied[spot] = Denied(path, kind, text, search, needle_of(text))
 
     def denies_contact(self) -> bool:
         """Whether contact data goes."""

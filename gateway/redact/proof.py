@@ -62,7 +62,7 @@ class _Output:
         self._text = outbound.decode("utf-8", "replace")
         self._reading = Reading(self._text)
 
-    def suspects(self, wanted: Sequence[Denied]) -> list[Denied]:
+    def suspects(self, wanted: Sequence[Denied]) -> Sequence[Denied]:
         return self._reading.suspects(wanted)
 
     def leaks(self, denied: Denied) -> bool:

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from unicodedata import category, is_normalized, normalize
 from urllib.parse import unquote
 
-from gateway.redact.verdict import SHORTEST_DIGEST, Denied, Kind
+from gateway.redact.verdict import SHORTEST_DIGEST, Denied, Kind, Search, search_of
 
 DEEPEST = 4
 RUN_CHARS = string.ascii_letters + string.digits + "+/_-="
@@ -40,10 +40,6 @@ PHONE_GAP = f"[{re.escape(GAPS)}]{{0,{MOST_GAPS}}}"
 BEFORE_PHONE = re.compile(rf"(?:^|[^\d.]|\D\.)(?:00)?\d{{0,3}}{PHONE_GAP}0?{PHONE_GAP}$")
 NOT_DIGIT = re.compile(r"\D+")
 BLANK = re.compile(r"\s+")
-NAME_JOINTS = (" ", "-", "_", ".", "")
-UMLAUTS = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "o", "ł": "l"}
-)
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 SOFT_HYPHEN, FIRST_MARK = "\u00ad", "\u0300"
 ASCII = bytes(range(128))
@@ -88,14 +84,18 @@ class Reading:
             return frozenset()
         return frozenset(line.strip() for line in self.plain[self._own_chars :].split("\n"))
 
-    def suspects(self, wanted: Sequence[Denied]) -> list[Denied]:
+    def suspects(self, wanted: Sequence[Denied]) -> Sequence[Denied]:
         """Return the values that may be in the text; of the others one look tells that they are not."""
+        found = self._near(wanted)
+        if any(one.spellings for one in found):
+            found = self._near([each for one in found for each in spelled_out(one)])
+        return found
+
+    def _near(self, wanted: Sequence[Denied]) -> Sequence[Denied]:
         if self.digests:
-            return list(wanted)
+            return wanted
         plain = self.plain
-        absent = {part for part in {one.part for one in wanted} if part not in plain}
-        may_be = [one for one in wanted if one.part not in absent] if absent else wanted
-        return [one for one in may_be if (one.needle or needle_of(one.value)) in plain or one.kind in WRITTEN_OTHERWISE]
+        return [one for one in wanted if (one.needle or needle_of(one.value)) in plain or one.kind in WRITTEN_OTHERWISE]
 
     def holds(self, denied: Denied) -> bool:
         """Whether the value is in the text, as it is, in another spelling, or as a digest."""
@@ -209,28 +209,13 @@ def needle_of(value: str) -> str:
     return folded(unquote(trimmed) if "%" in trimmed else trimmed)
 
 
-def full_names(first: str, last: str) -> list[tuple[str, str]]:
-    """Return a person's name as people and codes write it, with the last name in it: `Jan Novák`, `NOVAK-JAN`."""
-    spelled = dict.fromkeys((*_plain_spellings(first, last), (first, last)))
-    names: list[tuple[str, str]] = []
-    for one, other in spelled:
-        part = needle_of(other)
-        names += [(one + between + other, part) for between in NAME_JOINTS]
-        names += [(other + between + one, part) for between in NAME_JOINTS]
-    return [*names, (f"{last}, {first}", names[-1][1])]
-
-
-def _plain_spellings(first: str, last: str) -> Iterator[tuple[str, str]]:
-    """The name without accents, in the ways in which shops make codes and addresses of it."""
-    if not (first.isascii() and last.isascii()):
-        for table in (UMLAUTS, {}):
-            yield _without_accents(first.translate(table)), _without_accents(last.translate(table))
-
-
-def _without_accents(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(char for char in normalize("NFKD", text) if category(char) != "Mn")
+def spelled_out(denied: Denied) -> list[Denied]:
+    """Return what is looked for one by one."""
+    if not denied.spellings:
+        return [denied]
+    path, kind = denied.path, Kind(denied.kind)
+    found = [Denied(path, kind, one, search_of(kind, one), needle_of(one)) for one in denied.spellings]
+    return [one for one in found if one.search is not Search.NEVER]
 
 
 def folded(text: str) -> str:

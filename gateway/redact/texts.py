@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.redact.ledger import Ledger
 from gateway.redact.spellings import Reading
-from gateway.redact.verdict import LOOSE, Denied, Search
+from gateway.redact.verdict import ANYWHERE, LOOSE, Denied
 
 
 class _Gone:
@@ -88,11 +88,12 @@ class Texts:
         return hits
 
     def _holding_denied(self, ledger: Ledger) -> list[Spot]:
-        wanted = [denied for denied in ledger.denied.values() if denied.search is Search.ANYWHERE]
+        wanted = [denied for denied in ledger.wanted() if denied.search is ANYWHERE]
         if not wanted or not self.spots:
             return []
         reading = Reading("\n".join(spot.text for spot in self.spots))
-        held = [denied for denied in reading.suspects(wanted) if reading.holds(denied)]
+        suspects = [denied for denied in reading.suspects(wanted) if denied.search is ANYWHERE]
+        held = [denied for denied in suspects if reading.holds(denied)]
         return [spot for spot in self.spots if _holds_any(spot, held)] if held else []
 
 

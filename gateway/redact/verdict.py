@@ -104,8 +104,8 @@ class Finding(NamedTuple):
 class Denied(NamedTuple):
     """One value that must not leave; `path` and `kind` may be shown, the value never.
 
-    `needle` is the value as it is looked for, kept because it is looked for in several texts; `part` a piece of it
-    that other needles have too: where it is not, none of them is.
+    `needle` is the value as it is looked for, kept because it is looked for in several texts. With `spellings` this
+    stands for all of them, and the needle is what they have in common.
     """
 
     path: str
@@ -113,7 +113,7 @@ class Denied(NamedTuple):
     value: str
     search: Search = Search.ANYWHERE
     needle: str = ""
-    part: str = ""
+    spellings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Denied(path={self.path!r}, kind={self.kind!r}, search={self.search!r})"
