@@ -19,10 +19,10 @@ from gateway.settings import Settings, load_settings
 from gateway.storage.ownership import Ownership
 from gateway.storage.people import first_user_link
 from gateway.telemetry import configure_logging
-from gateway.web import create_app, create_health_app
+from gateway.web import create_front, create_health_app
 from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, serve_aside
 
-THREADS = 32  # as many webhooks share one commit; most of the time they wait for it
+THREADS = 8  # for everything but webhooks, which wait for their commits without one
 WEB_PROCESSES = 2
 _ARENA_MAX: Final = -8  # M_ARENA_MAX, see mallopt(3)
 
@@ -157,7 +157,7 @@ def _share_heaps() -> None:
 
 
 def _serve(settings: Settings, make: Callable[[], Served], *, processes: int) -> None:
-    serve(make, host=settings.web.host, port=settings.web.port, workers=processes, threads=THREADS)
+    serve(make, host=settings.web.host, port=settings.web.port, workers=processes)
 
 
 def _served_beside(settings: Settings, delivering: Delivering) -> Served:
@@ -172,9 +172,9 @@ def _served_beside(settings: Settings, delivering: Delivering) -> Served:
         delivering.stop(within_seconds)
         gateway.close()
 
-    return Served(application=create_app(gateway), stop=stop)
+    return Served(application=create_front(gateway, threads=THREADS), stop=stop)
 
 
 def _served(gateway: Gateway, folder: Path) -> Served:
     gateway.telling.tell_together(folder)
-    return Served(application=create_app(gateway), stop=lambda _: gateway.close())
+    return Served(application=create_front(gateway, threads=THREADS), stop=lambda _: gateway.close())

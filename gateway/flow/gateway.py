@@ -1,6 +1,7 @@
 """The gateway as its entry points see it: what comes in, what goes out, and what can be shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Event
@@ -38,6 +39,9 @@ from gateway.storage.tokens import TokenScope, scope_of_token
 from gateway.storage.waiting import is_overloaded
 
 DAYS_SHOWN = 400
+LOOK_SECONDS = 5.0
+_IGNORED = "ignored"
+_WEBHOOK = "webhook"
 # What a shopper may answer long after it was made.
 PAID_LATER = (Origin.ADMIN, Origin.RENEWAL)
 
@@ -75,41 +79,80 @@ class Gateway:
 
         Raises WebhookRejected for what is refused for good and NotRecorded for what should be sent again.
         """
-        try:
-            with self.telling.span("webhook", store=store_id):
-                receipt, webhook = self._received(store_id, headers, body)
-        except (WebhookRejected, NotRecorded) as error:
-            self.telling.refused(store_id if self.settings.store(store_id) else "", error)
-            raise
-        self.telling.received(store_id, receipt.status, receipt.reason, webhook)
-        return receipt
+        with self._answering(store_id):
+            store, webhook, reason = self._read(store_id, headers, body)
+            status = _IGNORED if webhook is None or reason else self.take_in(store, webhook, body).status
+        return self._answered(store_id, status, reason, webhook)
+
+    async def await_webhook(
+        self, store_id: str, headers: Mapping[str, str], body: bytes, *, look: Callable[[], Awaitable[None]]
+    ) -> Receipt:
+        """Do as `receive_webhook` does, but wait for the database in `look` and for the commit alone.
+
+        `look` sees to it that `look_around` was called no more than LOOK_SECONDS ago.
+        """
+        with self._answering(store_id):
+            store, webhook, reason = self._read(store_id, headers, body)
+            if webhook is None or reason:
+                status = _IGNORED
+            else:
+                await look()
+                self._refuse_overload(as_of_seconds=2 * LOOK_SECONDS)
+                intake = self._intake(store, webhook, body, _WEBHOOK, is_silent=False)
+                taken: Taken = await self.database.written_together(record_webhooks, intake)
+                status = taken.status
+        return self._answered(store_id, status, reason, webhook)
+
+    def look_around(self) -> None:
+        """Ask the database what webhooks are taken in by, so that nothing has to ask in between: time, load, policy."""
+        self.database.keep_time()
+        is_overloaded(self.database, as_of_seconds=0)
+        for store in self.settings.stores:
+            self.policies.newest(store.id)
 
     def take_in(
-        self, store: StoreSettings, webhook: Webhook, body: bytes, *, via: str = "webhook", is_silent: bool = False
+        self, store: StoreSettings, webhook: Webhook, body: bytes, *, via: str = _WEBHOOK, is_silent: bool = False
     ) -> Taken:
         """Record a webhook that is known to be genuine: verified just now, or fetched from the store itself.
 
         One that is taken in silently goes to no destination.
         """
-        if is_overloaded(self.database):
-            raise NotRecorded("Too much waits to be delivered; send it again later.")
-        taken: Taken = self.database.write_together(
-            record_webhooks, self._intake(store, webhook, body, via, is_silent=is_silent)
-        )
+        self._refuse_overload(as_of_seconds=1.0)
+        intake = self._intake(store, webhook, body, via, is_silent=is_silent)
+        taken: Taken = self.database.write_together(record_webhooks, intake)
         return taken
 
-    def _received(self, store_id: str, headers: Mapping[str, str], body: bytes) -> tuple[Receipt, Webhook | None]:
+    def _refuse_overload(self, *, as_of_seconds: float) -> None:
+        if is_overloaded(self.database, as_of_seconds=as_of_seconds):
+            raise NotRecorded("Too much waits to be delivered; send it again later.")
+
+    @contextmanager
+    def _answering(self, store_id: str) -> Iterator[None]:
+        """Trace one webhook, and tell of it when it is refused."""
+        try:
+            with self.telling.span("webhook", store=store_id):
+                yield
+        except (WebhookRejected, NotRecorded) as error:
+            self.telling.refused(store_id if self.settings.store(store_id) else "", error)
+            raise
+
+    def _answered(self, store_id: str, status: str, reason: str, webhook: Webhook | None) -> Receipt:
+        self.telling.received(store_id, status, reason, webhook)
+        return Receipt(status, reason)
+
+    def _read(
+        self, store_id: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[StoreSettings, Webhook | None, str]:
+        """Return a webhook that is genuine, or why it is ignored."""
         store = self.settings.store(store_id)
         if store is None:
             raise StoreUnknown
         reader = self.reader_of(store)
         if reader.is_ping(headers, body):
-            return Receipt("ignored", "ping"), None
+            return store, None, "ping"
         reader.verify(headers, body, store.secrets)
         webhook = reader.parse(headers, body, detection_of(store), include_tests=store.test_orders)
-        if webhook.ignored:
-            return Receipt("ignored", webhook.ignored), webhook
-        return Receipt(self.take_in(store, webhook, body).status), webhook
+        return store, webhook, webhook.ignored
 
     def reader_of(self, store: StoreSettings) -> PlatformReader:
         """Return what reads a store's webhooks."""

@@ -40,6 +40,7 @@ class Backend(Protocol):
     def read(self, job: Callable[[Connection], T]) -> T: ...
     def write(self, job: Callable[[Connection], T]) -> T: ...
     def now(self) -> datetime: ...
+    def keep_time(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -80,6 +81,10 @@ class Database:
         """Return the time that all processes on this database share."""
         return self._clock() if self._clock else _refusing(self._backend.now)
 
+    def keep_time(self) -> None:
+        """Ask for the time that is shared before `now` has to, which then answers at once."""
+        _refusing(self._backend.keep_time)
+
     def read(self, job: Callable[[Connection], T]) -> T:
         """Run `job` on a connection that only reads; no lock outlives it."""
         return _refusing(lambda: self._backend.read(job))
@@ -108,6 +113,11 @@ class Database:
         if not self._backend.writers:
             return self.write(partial(_alone, handler=handler, item=item))
         result: Result = self._writers.submit(handler, item)
+        return result
+
+    async def written_together(self, handler: Handler[Item, Result], item: Item) -> Result:
+        """Do as `write_together` does, for a coroutine."""
+        result: Result = await self._writers.submit_soon(handler, item)
         return result
 
     def wake(self) -> None:

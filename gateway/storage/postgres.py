@@ -59,6 +59,10 @@ class Postgres:
         """Return the server's time, which all machines share."""
         return self._time.now()
 
+    def keep_time(self) -> None:
+        """Ask the server a while before `now` would."""
+        self._time.keep()
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -94,15 +98,18 @@ class _SharedTime:
         self._offset = timedelta()
 
     def now(self) -> datetime:
-        elapsed = time.monotonic()
-        if elapsed - self._asked_at > _RESYNC_SECONDS:
-            self._resync()
+        self._resync(_RESYNC_SECONDS)
         return of_microseconds(int(time.monotonic() * 1_000_000)) + self._offset
 
-    def _resync(self) -> None:
+    def keep(self) -> None:
+        self._resync(_RESYNC_SECONDS / 4)
+
+    def _resync(self, after_seconds: float) -> None:
+        if time.monotonic() - self._asked_at <= after_seconds:
+            return
         with self._lock:
             before = time.monotonic()
-            if before - self._asked_at <= _RESYNC_SECONDS:
+            if before - self._asked_at <= after_seconds:
                 return
             try:
                 answer = of_microseconds(self._ask())

@@ -56,6 +56,9 @@ class Sqlite:
         """Return this machine's time; no other machine has the file."""
         return of_microseconds(time.time_ns() // _NANOSECONDS)
 
+    def keep_time(self) -> None:
+        """Do nothing: it is always at hand."""
+
     def close(self) -> None:
         """Close every connection, which writes the write-ahead log back."""
         self._readers.dispose()

@@ -90,13 +90,14 @@ def retry_now(
     return changed
 
 
-def is_overloaded(database: Database) -> bool:
+def is_overloaded(database: Database, *, as_of_seconds: float = _LOOK_EVERY_SECONDS) -> bool:
     """Whether more comes in than can be delivered: thousands have been due for long at a destination that takes them.
 
     A destination that is paused or failing does not count, nor one to which nothing is being sent: refusing orders
-    would not help there, and they are safe here. Looks once a second; costs nothing in between.
+    would not help there, and they are safe here. Looks once a second, or after `as_of_seconds`; costs nothing in
+    between.
     """
-    return database.recall(_has_piled_up, for_seconds=_LOOK_EVERY_SECONDS)
+    return database.recall(_has_piled_up, for_seconds=as_of_seconds)
 
 
 def _has_piled_up(connection: Connection, now: datetime) -> bool:

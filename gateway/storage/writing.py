@@ -1,9 +1,11 @@
 """Group commit: what waits to be written goes into one transaction, and every writer waits for its own commit."""
 
+import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -29,7 +31,7 @@ class Writers:
     def __init__(self, transact: Transact, *, threads: int = 1, name: str = "writer") -> None:
         """Start `threads` threads that run batches by `transact`, which commits and translates failures."""
         self._transact = transact
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting | _Awaiting] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
         self._at_work = 0
@@ -41,16 +43,17 @@ class Writers:
     def submit(self, handler: Handler, item: Any) -> Any:
         """Hand `item` over and wait until it is committed; raises what its handler raised or returned for it."""
         waiting = _Waiting(handler, item)
-        with self._changed:
-            if self._is_closing:
-                raise NotRecorded("the gateway is stopping")
-            self._waiting.append(waiting)
-            if not self._at_work or len(self._waiting) in (1, _MUCH):  # waking somebody for nothing costs time
-                self._changed.notify()
+        self._put(waiting)
         waiting.done.acquire()
         if isinstance(waiting.result, BaseException):
             raise waiting.result
         return waiting.result
+
+    def submit_soon(self, handler: Handler, item: Any) -> "asyncio.Future[Any]":
+        """Hand `item` over for a coroutine, which awaits its commit; each commit wakes an event loop once."""
+        waiting = _Awaiting(handler, item)
+        self._put(waiting)
+        return waiting.future
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -65,13 +68,21 @@ class Writers:
         """How many items wait for a transaction."""
         return len(self._waiting)
 
+    def _put(self, waiting: "_Waiting | _Awaiting") -> None:
+        with self._changed:
+            if self._is_closing:
+                raise NotRecorded("the gateway is stopping")
+            self._waiting.append(waiting)
+            if not self._at_work or len(self._waiting) in (1, _MUCH):  # waking somebody for nothing costs time
+                self._changed.notify()
+
     def _run(self) -> None:
         while (batch := self._next_batch()) or not self._is_closing:
             if batch:
                 self._commit(batch)
                 self._end_work()
 
-    def _next_batch(self) -> "list[_Waiting]":
+    def _next_batch(self) -> "list[_Waiting | _Awaiting]":
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closing)
             self._changed.wait_for(self._may_begin, _PATIENCE_SECONDS)
@@ -86,7 +97,7 @@ class Writers:
     def _may_begin(self) -> bool:
         return not self._at_work or len(self._waiting) >= _MUCH or self._is_closing
 
-    def _commit(self, batch: "list[_Waiting]") -> None:
+    def _commit(self, batch: "list[_Waiting | _Awaiting]") -> None:
         began = time.perf_counter()
         try:
             results = self._transact(lambda connection: _run_all(connection, batch))
@@ -97,9 +108,9 @@ class Writers:
             results = [error] if len(batch) == 1 else [self._alone(waiting) for waiting in batch]
         for waiting, result in zip(batch, results, strict=True):
             waiting.result = result
-            waiting.done.release()
+        _tell(batch)
 
-    def _alone(self, waiting: "_Waiting") -> Any:
+    def _alone(self, waiting: "_Waiting | _Awaiting") -> Any:
         try:
             return self._transact(lambda connection: _run_all(connection, [waiting]))[0]
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
@@ -107,6 +118,8 @@ class Writers:
 
 
 class _Waiting:
+    """A thread's."""
+
     __slots__ = ("done", "handler", "item", "result")
 
     def __init__(self, handler: Handler, item: Any) -> None:
@@ -117,7 +130,41 @@ class _Waiting:
         self.done.acquire()
 
 
-def _run_all(connection: Connection, batch: Sequence[_Waiting]) -> list[Any]:
+class _Awaiting:
+    """A coroutine's."""
+
+    __slots__ = ("future", "handler", "item", "result")
+
+    def __init__(self, handler: Handler, item: Any) -> None:
+        self.handler = handler
+        self.item = item
+        self.result: Any = None
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+
+def _tell(batch: Sequence[_Waiting | _Awaiting]) -> None:
+    awaiting: dict[asyncio.AbstractEventLoop, list[_Awaiting]] = {}
+    for waiting in batch:
+        if isinstance(waiting, _Waiting):
+            waiting.done.release()
+        else:
+            awaiting.setdefault(waiting.future.get_loop(), []).append(waiting)
+    for loop, told in awaiting.items():
+        with suppress(RuntimeError):  # a loop that is closed has nobody left who waits
+            loop.call_soon_threadsafe(_wake, told)
+
+
+def _wake(told: Sequence[_Awaiting]) -> None:
+    for waiting in told:
+        if waiting.future.done():  # nobody waits for it any more
+            continue
+        if isinstance(waiting.result, BaseException):
+            waiting.future.set_exception(waiting.result)
+        else:
+            waiting.future.set_result(waiting.result)
+
+
+def _run_all(connection: Connection, batch: Sequence[_Waiting | _Awaiting]) -> list[Any]:
     by_handler: dict[Handler, list[int]] = {}
     for index, waiting in enumerate(batch):
         by_handler.setdefault(waiting.handler, []).append(index)

@@ -27,8 +27,12 @@ def create_app(gateway: Gateway) -> Flask:
         app.register_blueprint(make(gateway))
     register_admin(app, gateway)
     trust_proxies(app, gateway.settings.web.trusted_proxies)
-    app.wsgi_app = Front(app.wsgi_app, gateway)  # type: ignore[method-assign]  # Flask documents this hook
     return app
+
+
+def create_front(gateway: Gateway, *, threads: int) -> Front:
+    """Return what a server serves: webhooks, and the application behind them in so many threads."""
+    return Front(gateway, create_app(gateway), threads=threads)
 
 
 def create_health_app(gateway: Gateway) -> Flask:

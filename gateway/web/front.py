@@ -1,125 +1,153 @@
-"""Store webhooks, answered before Flask sees them: its way to a view costs more than recording an order."""
+"""The application as the server sees it: store webhooks, answered by coroutines, and before everything else.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+A webhook waits for its commit and for little else, and thousands may wait: a coroutine each costs less than a thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from werkzeug.exceptions import ClientDisconnected, HTTPException
-from werkzeug.wsgi import get_content_length, get_input_stream
+from werkzeug.exceptions import HTTPException
 
 from gateway.errors import BodyTooLarge, NotRecorded, WebhookRejected
-from gateway.flow.gateway import Gateway
+from gateway.flow.gateway import LOOK_SECONDS, Gateway, Receipt
 from gateway.telemetry import log_error
+from gateway.web.asgi import LARGE, TOO_MUCH, Answer, Body, Headers, Receive, Room, Scope, Send
+from gateway.web.behind import Application, Behind
 from gateway.web.errors import RETRY_AFTER_SECONDS
 
-Environ = dict[str, Any]
-Answer = tuple[int, dict[str, str], dict[str, str]]  # code, JSON, more headers
+Told = tuple[int, dict[str, str], dict[str, str]]  # code, JSON, more headers
 
+MOST_UNDER_WAY: Final = 1024  # webhooks at a time
 _PATH: Final = "/webhooks/"
+LARGE_WEBHOOKS: Final = 32  # held at a time
+_LARGE_OTHERS: Final = 8
+LOOK_EVERY_SECONDS: Final = 0.5
+_JSON: Final = (b"content-type", b"application/json")
 
 
 class Front:
-    """Answers `POST /webhooks/{store_id}` and hands everything else to the application."""
+    """Answers `POST /webhooks/{store_id}` and hands everything else to the application behind it."""
 
-    def __init__(self, wrapped: Callable[..., Iterable[bytes]], gateway: Gateway) -> None:
-        """Stand before `wrapped`."""
-        self._wrapped = wrapped
+    def __init__(self, gateway: Gateway, application: Application, *, threads: int) -> None:
+        """Stand before `application`, which gets so many `threads`; they are made as they are needed."""
         self._gateway = gateway
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._behind = Behind(application, self._threads)
+        self._look = Look(gateway.look_around)
+        self._webhooks, self._others = Room(LARGE_WEBHOOKS), Room(_LARGE_OTHERS)
+        self._most_bytes = gateway.settings.web.max_body_bytes
+        self._under_way = 0
 
-    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        path: str = environ["PATH_INFO"]
-        store_id = path[len(_PATH) :]
-        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PATH) or not store_id or "/" in store_id:
-            return self._wrapped(environ, start_response)
-        code, answer, more = answer_webhook(self._gateway, store_id, environ)
-        body = orjson.dumps(answer)
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *more.items()]
-        start_response(_STATUS_LINES[code], headers)
-        return [body]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        store_id = _store_of(scope)
+        headers = Headers(scope["headers"])
+        if store_id:
+            answer = _as_answer(await self._receive(store_id, headers, receive))
+        else:
+            answer = await self._pass_on(scope, headers, receive)
+        await answer.send(send)
+
+    async def _receive(self, store_id: str, headers: Headers, receive: Receive) -> Told:
+        self._under_way += 1
+        try:
+            with Body(self._webhooks) as body:
+                return accepted(await self._receipt(store_id, headers, receive, body))
+        except Exception as error:  # noqa: BLE001 - told apart in one place
+            return refused(error)
+        finally:
+            self._under_way -= 1
+
+    async def _receipt(self, store_id: str, headers: Headers, receive: Receive, body: Body) -> Receipt:
+        is_known = self._gateway.settings.store(store_id) is not None
+        try:
+            sent = await self._sent(headers, receive, body) if is_known else b""
+        except (BodyTooLarge, NotRecorded) as error:
+            self._gateway.telling.refused(store_id, error)
+            raise
+        if len(sent) > LARGE:  # to read it takes so long that others would wait for it
+            call = self._gateway.receive_webhook
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call, store_id, headers, sent)
+        return await self._gateway.await_webhook(store_id, headers, sent, look=self._look)
+
+    async def _sent(self, headers: Headers, receive: Receive, body: Body) -> bytes:
+        if self._under_way > MOST_UNDER_WAY:
+            raise NotRecorded(TOO_MUCH)
+        return await body.read(headers, receive, most_bytes=self._most_bytes)
+
+    async def _pass_on(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:
+        with Body(self._others) as body:
+            try:
+                sent = await body.read(headers, receive, most_bytes=self._most_bytes)
+            except (BodyTooLarge, NotRecorded, HTTPException) as error:
+                return _as_answer(refused(error))
+            return await self._behind.answer(scope, headers, sent)
 
 
-def answer_webhook(gateway: Gateway, store_id: str, environ: Environ) -> Answer:
-    """Record one webhook and return what the store is told; it never depends on consent, policy or destinations."""
-    try:
-        receipt = gateway.receive_webhook(store_id, _Headers(environ), _body(gateway, store_id, environ))
-    except WebhookRejected as error:
-        return error.code, {"status": error.status, "reason": str(error)}, {}
-    except NotRecorded as error:
-        return _not_recorded(error)
-    except HTTPException as error:  # the store went away in the middle of the body
-        return error.code or HTTPStatus.BAD_REQUEST, {"status": (error.name or "error").lower().replace(" ", "_")}, {}
-    except Exception as error:  # noqa: BLE001 - nothing was recorded, and the store is told to send it again
-        log_error("webhook", error)
-        return _not_recorded(NotRecorded())
+class Look:
+    """Has something looked at now and then, in a thread of its own, before a coroutine goes on."""
+
+    def __init__(self, look: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Look by `look`, which may wait for long."""
+        self._call = look
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="look")
+        self._looking: asyncio.Future[None] | None = None
+        self._looked_at = float("-inf")
+
+    async def __call__(self) -> None:
+        """Go on at once, or where the last look was too long ago, after the next; raises what that raised."""
+        age = self._clock() - self._looked_at
+        if age < LOOK_EVERY_SECONDS:
+            return
+        looking = self._looking
+        if looking is None:
+            looking = self._looking = asyncio.get_running_loop().run_in_executor(self._thread, self._call)
+            looking.add_done_callback(self._end)
+        if age > LOOK_SECONDS:
+            await asyncio.wait((looking,))
+            looking.result()
+
+    def _end(self, looked: "asyncio.Future[None]") -> None:
+        self._looking = None
+        if not looked.cancelled() and looked.exception() is None:
+            self._looked_at = self._clock()
+
+
+def accepted(receipt: Receipt) -> Told:
+    """Return what a store is told of a webhook that was taken; never depends on consent, policy or destinations."""
     return HTTPStatus.OK, {"status": receipt.status, "reason": receipt.reason}, {}
 
 
-def _not_recorded(error: NotRecorded) -> Answer:
+def refused(error: Exception) -> Told:
+    """Return what a sender is told of what was not taken."""
+    if isinstance(error, WebhookRejected):
+        return error.code, {"status": error.status, "reason": str(error)}, {}
+    if isinstance(error, HTTPException):  # the store went away in the middle of the body
+        return error.code or HTTPStatus.BAD_REQUEST, {"status": (error.name or "error").lower().replace(" ", "_")}, {}
+    if not isinstance(error, NotRecorded):  # nothing was recorded, and the store is told to send it again
+        log_error("webhook", error)
+        error = NotRecorded()
     answer = {"status": "not_recorded", "reason": str(error)}
     return HTTPStatus.SERVICE_UNAVAILABLE, answer, {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
-def _body(gateway: Gateway, store_id: str, environ: Environ) -> bytes:
-    """Read what was sent, but nothing for a store that is not there."""
-    if gateway.settings.store(store_id) is None:
-        return b""
-    most_bytes = gateway.settings.web.max_body_bytes
-    length = get_content_length(environ)
-    if length is None:  # in chunks: it ends one byte beyond the bound, and so is seen to be longer
-        length, body = 0, _chunks(environ, most_bytes + 1)
-    else:
-        body = b"" if length > most_bytes else _whole(environ["wsgi.input"], length)
-    if max(length, len(body)) > most_bytes:
-        gateway.telling.refused(store_id, BodyTooLarge())
-        raise BodyTooLarge
-    return body
+def _store_of(scope: Scope) -> str:
+    """Return whose webhook this is, or an empty text."""
+    path: str = scope["path"]
+    if scope["method"] != "POST" or not path.startswith(_PATH):
+        return ""
+    store_id = path[len(_PATH) :]
+    return "" if "/" in store_id else store_id
 
 
-def _whole(stream: Any, length: int) -> bytes:
-    try:
-        body: bytes = stream.read(length)
-        while len(body) < length and (more := stream.read(length - len(body))):
-            body += more
-    except (OSError, ValueError) as error:
-        raise ClientDisconnected from error
-    return body
-
-
-def _chunks(environ: Environ, most_bytes: int) -> bytes:
-    return get_input_stream(environ, max_content_length=most_bytes).read()
-
-
-class _Headers(Mapping[str, str]):
-    """The headers of a request, read where they lie: of dozens two or three are asked for."""
-
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-
-    def __getitem__(self, name: str) -> str:
-        value: str = self._environ[_key(name)]
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return (key.removeprefix(_PREFIX).replace("_", "-") for key in self._environ if _is_header(key))
-
-    def __len__(self) -> int:
-        return sum(map(_is_header, self._environ))
-
-
-def _is_header(key: str) -> bool:
-    return key.startswith(_PREFIX) or key in _BARE
-
-
-@lru_cache(maxsize=256)
-def _key(name: str) -> str:
-    key = name.upper().replace("-", "_")
-    return key if key in _BARE else _PREFIX + key
-
-
-_PREFIX: Final = "HTTP_"
-_BARE: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
-_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+def _as_answer(told: Told) -> Answer:
+    code, answer, more = told
+    body = orjson.dumps(answer)
+    pairs = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+    return Answer(code, [_JSON, (b"content-length", b"%d" % len(body)), *pairs], body)

@@ -10,13 +10,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import Any, Final
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MTServer
@@ -24,12 +24,14 @@ from werkzeug.serving import make_server
 
 from gateway.errors import StartRefused
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Application = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]  # ASGI
+AsideApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # WSGI
 
 STOP_SECONDS: Final = 8  # of the ten that a stop may take
 _SENDER_SECONDS: Final = 4  # how long one process waits for requests that are still coming in
 _PARENT_DIED: Final = 1  # PR_SET_PDEATHSIG, see prctl(2)
 _HEADER_TIMEOUT_MILLISECONDS: Final = 30_000
+_CONNECTIONS: Final = 512  # of one process; more wait until one of them ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Served:
     stop: Callable[[float], None]
 
 
-def serve(build: Callable[[], Served], *, host: str, port: int, workers: int, threads: int) -> None:
+def serve(build: Callable[[], Served], *, host: str, port: int, workers: int) -> None:
     """Answer requests until SIGTERM or SIGINT, in this process or in as many as there are `workers` more than one.
 
     `build` is called in each. Raises StartRefused when the port is taken. Ends the program with exit code 1 when a
@@ -54,11 +56,11 @@ def serve(build: Callable[[], Served], *, host: str, port: int, workers: int, th
         "target": "gateway",
         "address": host,
         "port": port,
-        "interface": Interfaces.WSGI,
+        "interface": Interfaces.ASGINL,
+        "loop": Loops.asyncio,
         "workers": workers,
-        "blocking_threads": threads,
         "backlog": 2048,
-        "backpressure": 256,
+        "backpressure": _CONNECTIONS,
         "websockets": False,
         "http1_settings": HTTP1Settings(header_read_timeout=_HEADER_TIMEOUT_MILLISECONDS),
         "log_level": LogLevels.error,
@@ -116,7 +118,7 @@ class _Here(MTServer):
         """Serve with a GIL as well."""
 
 
-def serve_aside(application: Application, *, host: str, port: int) -> Callable[[], None]:
+def serve_aside(application: AsideApplication, *, host: str, port: int) -> Callable[[], None]:
     """Answer a few requests in a thread beside other work; return what ends it."""
     refuse_taken_port(host, port, named="--metrics-port")
     server = make_server(host, port, application, threaded=True)

@@ -4,13 +4,14 @@ Microseconds of CPU in one thread, without the server and without the write, bes
 body. Steps are measured inside the whole: code that runs once per webhook is slower than the same code in a loop.
 """
 
+import asyncio
 import io
 import logging
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from gateway.ingest.platforms import PLATFORMS
 from gateway.model.order import Platform
 from gateway.storage.migrating import migrate
 from gateway.telemetry import configure_logging
-from gateway.web import create_app
-from tests.engine.orders import a_webhook
+from gateway.web import create_front
+from gateway.web.front import Front
+from tests.engine.orders import Webhook, a_webhook
 from tests.engine.running import settings_text
 
 ORDERS = 200
@@ -41,7 +43,7 @@ class Writing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
-    def write_together(self, _handler: object, _item: object) -> Taken:
+    async def written_together(self, _handler: object, _item: object) -> Taken:
         return Taken(status="accepted", deliveries=1)
 
 
@@ -92,53 +94,90 @@ def trivial() -> Flask:
     return app
 
 
-def environs() -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Requests as the server hands them over."""
-    for number in range(ORDERS):
-        webhook = a_webhook(1_000_000_000 + number, marketing=bool(number % 2))
-        headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in webhook.headers.items()}
-        yield (
-            {
-                "REQUEST_METHOD": "POST",
-                "PATH_INFO": "/webhooks/acme",
-                "SERVER_NAME": "127.0.0.1",
-                "SERVER_PORT": "8080",
-                "SERVER_PROTOCOL": "HTTP/1.1",
-                "CONTENT_LENGTH": str(len(webhook.body)),
-                "CONTENT_TYPE": headers.pop("HTTP_CONTENT_TYPE"),
-                "wsgi.url_scheme": "http",
-                "wsgi.errors": sys.stderr,
-                "wsgi.input_terminated": True,
-                **headers,
-            },
-            webhook.body,
-        )
+def environ_of(webhook: Webhook) -> dict[str, Any]:
+    """A request as a server of WSGI hands it over."""
+    headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in webhook.headers.items()}
+    return {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/webhooks/acme",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8080",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(webhook.body)),
+        "CONTENT_TYPE": headers.pop("HTTP_CONTENT_TYPE"),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.input_terminated": True,
+        **headers,
+    }
 
 
-def microseconds(app: Callable[..., Any], requests: list[tuple[dict[str, Any], bytes]]) -> float:
-    """The best of many rounds, per request."""
+def scope_of(webhook: Webhook) -> dict[str, Any]:
+    """The same as our server hands it over."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in webhook.headers.items()]
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/webhooks/acme",
+        "headers": [*headers, (b"content-length", b"%d" % len(webhook.body))],
+    }
+
+
+async def best_of(round_of_orders: Callable[[], Awaitable[None]]) -> float:
+    """Microseconds per order, in the best of many rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.thread_time()
-        for environ, body in requests:
-            list(app({**environ, "wsgi.input": io.BytesIO(body)}, lambda _status, _headers: None))
-        best = min(best, (time.thread_time() - began) / len(requests) * 1e6)
+        await round_of_orders()
+        best = min(best, (time.thread_time() - began) / ORDERS * 1e6)
     return best
+
+
+async def through_flask(webhooks: Sequence[Webhook]) -> float:
+    """What it costs to have a view read them."""
+    app, requests = trivial().wsgi_app, [(environ_of(webhook), webhook.body) for webhook in webhooks]
+
+    async def read_all() -> None:
+        for environ, body in requests:
+            list(app({**environ, "wsgi.input": io.BytesIO(body)}, lambda _status, _headers, _=None: lambda _: None))
+
+    return await best_of(read_all)
+
+
+async def through_front(front: Front, webhooks: Sequence[Webhook]) -> float:
+    """What it costs to have them taken in, one after the other."""
+    requests = [(scope_of(webhook), {"type": "http.request", "body": webhook.body}) for webhook in webhooks]
+
+    async def send(_: dict[str, Any]) -> None:
+        """Let the answer go."""
+
+    async def answer_all() -> None:
+        for scope, message in requests:
+            await front(scope, _giving(message), send)
+
+    return await best_of(answer_all)
+
+
+def _giving(message: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def receive() -> dict[str, Any]:
+        return message
+
+    return receive
 
 
 def main() -> None:
     """Print one line per step."""
-    requests = list(environs())
+    webhooks = [a_webhook(1_000_000_000 + number, marketing=bool(number % 2)) for number in range(ORDERS)]
     with tempfile.TemporaryDirectory() as folder, a_gateway(Path(folder)) as gateway:
-        app = create_app(gateway).wsgi_app
-        print(f"a Flask view that reads the body {microseconds(trivial().wsgi_app, requests):6.0f} us")
-        print(f"a webhook, up to the writer      {microseconds(app, requests):6.0f} us")
+        front = create_front(gateway, threads=1)
+        print(f"a Flask view that reads the body {asyncio.run(through_flask(webhooks)):6.0f} us")
+        print(f"a webhook, up to the writer      {asyncio.run(through_front(front, webhooks)):6.0f} us")
         watch, reader = Watch(), PLATFORMS[Platform.WOOCOMMERCE]
         watch.step(reader, "verify", "verify")
         watch.step(reader, "parse", "parse")
-        watch.step(gateway, "take_in", "seal, keyed hashes")
+        watch.step(gateway, "_intake", "seal, keyed hashes")
         watch.step(gateway.telling, "received", "log line, metrics")
-        microseconds(app, requests)
+        asyncio.run(through_front(front, webhooks))
         for title, seen in watch.seconds.items():
             print(f"  {title:<31}{statistics.median(seen) * 1e6:6.0f} us")
 

@@ -3,22 +3,30 @@
 import sys
 
 from flask import Flask, Response, request
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
 
-from gateway.web.server import Served, serve
+app = Flask("trivial")
 
 
-def build() -> Served:
-    """Return an application that does nothing."""
-    app = Flask("trivial")
-
-    @app.post("/<path:_>")
-    def read(_: str) -> Response:
-        request.get_data()
-        return Response(status=200)
-
-    return Served(application=app, stop=lambda _: None)
+@app.post("/<path:_>")
+def read(_: str) -> Response:
+    """Do nothing else."""
+    request.get_data()
+    return Response(status=200)
 
 
 if __name__ == "__main__":
     port, workers, threads = (int(word) for word in sys.argv[1:])
-    serve(build, host="127.0.0.1", port=port, workers=workers, threads=threads)
+    Granian(
+        "tests.bench.trivial:app",
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=threads,
+        backlog=2048,
+        backpressure=256,
+        websockets=False,
+        log_level=LogLevels.error,
+    ).serve()

@@ -1,5 +1,6 @@
 """Group commit: one writer gathers what comes meanwhile, and a second one steps in for one that is held up."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -94,4 +95,96 @@ def test_one_that_cannot_be_written_spoils_nothing_else() -> None:
     assert [answers[0].result(), answers[2].result()] == ["a", "b"]
     with pytest.raises(ValueError, match="bad"):
         answers[1].result()
+    writers.close()
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that counts how often other threads wake it."""
+
+    woken = 0
+
+    def call_soon_threadsafe(self, *arguments: Any, **more: Any) -> asyncio.Handle:  # type: ignore[override]
+        self.woken += 1
+        return super().call_soon_threadsafe(*arguments, **more)
+
+
+def test_one_commit_wakes_a_loop_once_whatever_it_ends() -> None:
+    held, loop = Held(), Loop()
+
+    async def all_of_them(writers: Writers) -> list[Any]:
+        first = writers.submit_soon(write, "first")
+        assert held.has_begun.wait(10)
+        others = [writers.submit_soon(write, item) for item in range(60)]
+        held.may_end.set()
+        return list(await asyncio.gather(first, *others))
+
+    writers = Writers(held.transact)
+    assert loop.run_until_complete(all_of_them(writers)) == ["first", *range(60)]
+    assert loop.woken == len(held.batches) == 2
+    writers.close()
+    loop.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_and_coroutines_share_what_is_written(threads: int) -> None:
+    held = Held()
+
+    async def one(hand_over: Callable[[], "asyncio.Future[Any]"]) -> Any:
+        return await hand_over()
+
+    writers = Writers(held.transact, threads=threads)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(writers.submit, write, "first")
+        assert held.has_begun.wait(10)
+        second = pool.submit(lambda: asyncio.run(one(lambda: writers.submit_soon(write, "second"))))
+        third = pool.submit(writers.submit, write, "third")
+        held.may_end.set()
+        assert [one.result(10) for one in (first, second, third)] == ["first", "second", "third"]
+    writers.close()
+
+
+def test_a_coroutine_is_told_what_was_wrong_with_its_own_alone() -> None:
+    def picky(connection: Connection, items: Sequence[Any]) -> list[Any]:
+        del connection
+        return [ValueError(item) if item == "bad" else item for item in items]
+
+    async def both(writers: Writers) -> list[Any]:
+        handed_over = [writers.submit_soon(picky, item) for item in ("bad", "good")]
+        return list(await asyncio.gather(*handed_over, return_exceptions=True))
+
+    held = Held()
+    writers = Writers(held.transact)
+    bad, good = asyncio.run(both(writers))
+    writers.close()
+    assert (str(bad), good) == ("bad", "good")
+    assert isinstance(bad, ValueError)
+
+
+def test_coroutines_that_wait_when_writers_close_are_told() -> None:
+    held = Held()
+
+    async def close_over(writers: Writers) -> tuple[Any, Any]:
+        waiting = writers.submit_soon(write, "first")
+        assert held.has_begun.wait(10)
+        last = writers.submit_soon(write, "last")
+        held.may_end.set()
+        await asyncio.to_thread(writers.close)
+        with pytest.raises(NotRecorded, match="stopping"):
+            writers.submit_soon(write, "late")
+        return await waiting, await last
+
+    assert asyncio.run(close_over(Writers(held.transact))) == ("first", "last")
+
+
+def test_a_loop_that_is_gone_stops_nobody_else() -> None:
+    held = Held()
+
+    async def leave(writers: Writers) -> None:
+        writers.submit_soon(write, "first")
+        assert held.has_begun.wait(10)
+
+    writers = Writers(held.transact)
+    asyncio.run(leave(writers))
+    held.may_end.set()
+    assert writers.submit(write, "next") == "next"
     writers.close()
