@@ -100,10 +100,11 @@ class Worker:
         self._outcomes.stop(max(0.5, ends_at - time.monotonic()))
 
     def _run(self) -> None:
+        is_rung = False
         while not self._is_stopping.is_set():
             began = time.monotonic()
             try:
-                is_busy = self.step()
+                is_busy = self.step(is_rung=is_rung)
             except NotRecorded as refused:
                 _log.warning("cannot claim: %s", refused)
                 self._is_stopping.wait(_TROUBLE_SECONDS)
@@ -111,16 +112,18 @@ class Worker:
                 _log.exception("the delivery loop failed and goes on")
                 self._is_stopping.wait(_TROUBLE_SECONDS)
             else:
-                if not is_busy:
-                    self._database.wait(self._pace.poll_seconds)
+                is_rung = is_busy or self._database.wait(self._pace.poll_seconds)
                 self._is_stopping.wait(max(0.0, began + _APART_SECONDS - time.monotonic()))
 
-    def step(self) -> bool:
-        """Claim once and hand out what came; False when no more is due than was taken, or nothing can be started."""
+    def step(self, *, is_rung: bool = False) -> bool:
+        """Claim once and hand out what came; False when no more is due than was taken, or nothing can be started.
+
+        Where nobody rang, it looks whether anything is due before it asks for it.
+        """
         self._wants_room = True
         self._give_back([claimed for lane in self._lanes.values() for claimed in lane.take_stale()])
         limits = {one: room for one, lane in self._lanes.items() if (room := lane.room) > 0}
-        claimed = _by_turns(self._claim(limits)) if limits else []
+        claimed = _by_turns(self._claim(limits, is_rung=is_rung)) if limits else []
         taken = Counter(one.destination_id for one in claimed)
         self._wants_room = any(taken[one] >= limits.get(one, 0) for one in self._lanes)
         for start in range(0, len(claimed), _TOGETHER):
@@ -144,9 +147,9 @@ class Worker:
         if settled:
             self._outcomes.add(settled)
 
-    def _claim(self, limits: dict[str, int]) -> list[Claimed]:
+    def _claim(self, limits: dict[str, int], *, is_rung: bool) -> list[Claimed]:
         now = self._clock.now()
-        if not self._database.read(lambda connection: queue.has_due(connection, limits, now=now)):
+        if not is_rung and not self._database.read(lambda connection: queue.has_due(connection, limits, now=now)):
             return []
         return self._database.write(partial(queue.claim, worker=self._name, limits=limits, lease=self._lease, now=now))
 
