@@ -66,6 +66,7 @@ class Gateway:
         self.policies = parts.policies
         self.targets = parts.targets
         self.telling = parts.telling
+        self.stores = {store.id: store for store in parts.settings.stores}
         self.renewals = Renewals(parts)
         self._dispatch = Dispatch(parts)
         self._is_stopping = Event()
@@ -133,7 +134,7 @@ class Gateway:
             with self.telling.span("webhook", store=store_id):
                 yield
         except (WebhookRejected, NotRecorded) as error:
-            self.telling.refused(store_id if self.settings.store(store_id) else "", error)
+            self.telling.refused(store_id if store_id in self.stores else "", error)
             raise
 
     def _answered(self, store_id: str, status: str, reason: str, webhook: Webhook | None) -> Receipt:
@@ -144,7 +145,7 @@ class Gateway:
         self, store_id: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[StoreSettings, Webhook | None, str]:
         """Return a webhook that is genuine, or why it is ignored."""
-        store = self.settings.store(store_id)
+        store = self.stores.get(store_id)
         if store is None:
             raise StoreUnknown
         reader = self.reader_of(store)

@@ -18,6 +18,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 TOO_MUCH: Final = "Too much comes in at once; send it again later."
 LARGE: Final = 262_144  # bytes; of larger bodies only so many are held at a time
 SILENCE_SECONDS: Final = 30.0  # after which a sender in the middle of its body is given up
+_GIVEN_UP: Final = float("inf")
 
 
 class Answer(NamedTuple):
@@ -65,12 +66,50 @@ class Headers(Mapping[str, str]):
         return int(length) if length.isdigit() and b"transfer-encoding" not in self._values else None
 
 
+class Patience:
+    """Gives up senders that fall silent; one timer for all of them, as one for each would cost more than reading."""
+
+    def __init__(self, seconds: float = SILENCE_SECONDS) -> None:
+        """Give them up after `seconds`, or twice as many at most."""
+        self._seconds = seconds
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._is_watching = False
+
+    async def wait(self, receive: Receive) -> dict[str, Any]:
+        """Return what comes; raises RequestTimeout when nothing does."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            return await receive()
+        self._since[task] = loop.time()
+        if not self._is_watching:
+            self._watch(loop)
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            if self._since[task] != _GIVEN_UP:
+                raise
+            task.uncancel()
+            raise RequestTimeout from None
+        finally:
+            del self._since[task]
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        for task, since in self._since.items():
+            if loop.time() - since >= self._seconds:
+                self._since[task] = _GIVEN_UP
+                task.cancel()
+        self._is_watching = bool(self._since)
+        if self._is_watching:
+            loop.call_later(self._seconds, self._watch, loop)
+
+
 class Room:
     """How many large bodies may be held at a time: thousands of senders together must not fill the memory."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, patience: Patience) -> None:
         """Begin empty."""
         self.places = places
+        self.patience = patience
 
 
 class Body:
@@ -94,24 +133,23 @@ class Body:
 
         Raises what werkzeug has for a sender that goes away, or says nothing for long.
         """
-        try:
-            return await self._read(headers.length, receive, most_bytes)
-        except TimeoutError as error:
-            raise RequestTimeout from error
-
-    async def _read(self, length: int | None, receive: Receive, most_bytes: int) -> bytes:
+        length = headers.length
         self._bound(length or 0, most_bytes)
-        async with asyncio.timeout(SILENCE_SECONDS) as silence:
-            chunk, has_more = await _next(receive)
-            chunks, size = [chunk], len(chunk)
-            while has_more and size != length:
-                self._bound(size, most_bytes)
-                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)
-                chunk, has_more = await _next(receive)
-                chunks.append(chunk)
-                size += len(chunk)
+        chunk, has_more = await self._next(receive)
+        chunks, size = [chunk], len(chunk)
+        while has_more and size != length:
+            self._bound(size, most_bytes)
+            chunk, has_more = await self._next(receive)
+            chunks.append(chunk)
+            size += len(chunk)
         self._bound(size, most_bytes)
         return b"".join(chunks)
+
+    async def _next(self, receive: Receive) -> tuple[bytes, bool]:
+        message = await self._room.patience.wait(receive)
+        if message["type"] != "http.request":
+            raise ClientDisconnected
+        return message.get("body", b""), message.get("more_body", False)
 
     def _bound(self, size: int, most_bytes: int) -> None:
         if size > most_bytes:
@@ -121,13 +159,6 @@ class Body:
                 raise NotRecorded(TOO_MUCH)
             self._room.places -= 1
             self._has_place = True
-
-
-async def _next(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] != "http.request":
-        raise ClientDisconnected
-    return message.get("body", b""), message.get("more_body", False)
 
 
 def _joined(pairs: Pairs) -> dict[bytes, bytes]:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from gateway.errors import BodyTooLarge, NotRecorded, WebhookRejected
 from gateway.flow.gateway import LOOK_SECONDS, Gateway, Receipt
 from gateway.telemetry import log_error
-from gateway.web.asgi import LARGE, TOO_MUCH, Answer, Body, Headers, Receive, Room, Scope, Send
+from gateway.web.asgi import LARGE, TOO_MUCH, Answer, Body, Headers, Patience, Receive, Room, Scope, Send
 from gateway.web.behind import Application, Behind
 from gateway.web.errors import RETRY_AFTER_SECONDS
 
@@ -33,13 +33,16 @@ _JSON: Final = (b"content-type", b"application/json")
 class Front:
     """Answers `POST /webhooks/{store_id}` and hands everything else to the application behind it."""
 
-    def __init__(self, gateway: Gateway, application: Application, *, threads: int) -> None:
+    def __init__(
+        self, gateway: Gateway, application: Application, *, threads: int, patience: Patience | None = None
+    ) -> None:
         """Stand before `application`, which gets so many `threads`; they are made as they are needed."""
         self._gateway = gateway
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._behind = Behind(application, self._threads)
         self._look = Look(gateway.look_around)
-        self._webhooks, self._others = Room(LARGE_WEBHOOKS), Room(_LARGE_OTHERS)
+        patience = patience or Patience()
+        self._webhooks, self._others = Room(LARGE_WEBHOOKS, patience), Room(_LARGE_OTHERS, patience)
         self._most_bytes = gateway.settings.web.max_body_bytes
         self._under_way = 0
 
@@ -64,7 +67,7 @@ class Front:
             self._under_way -= 1
 
     async def _receipt(self, store_id: str, headers: Headers, receive: Receive, body: Body) -> Receipt:
-        is_known = self._gateway.settings.store(store_id) is not None
+        is_known = store_id in self._gateway.stores
         try:
             sent = await self._sent(headers, receive, body) if is_known else b""
         except (BodyTooLarge, NotRecorded) as error:

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from gateway.errors import NotRecorded
 from gateway.telemetry import Tracer
 from gateway.telemetry.exporting import Exporting
-from gateway.web import create_front
-from gateway.web.asgi import LARGE
+from gateway.web import create_app, create_front
+from gateway.web.asgi import LARGE, Patience
 from gateway.web.front import LARGE_WEBHOOKS, MOST_UNDER_WAY, Front, Look
 from tests.shops import Shop, a_woo_order, open_shop, settings_for
 from tests.web.asking import GONE, Asked, a_post, ask, piece, pieces
@@ -127,8 +127,8 @@ def test_sender_that_goes_away_leaves_nothing(shop: Shop, front: Front) -> None:
     assert shop.deliveries() == []
 
 
-def test_sender_that_falls_silent_is_given_up(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.web.asgi.SILENCE_SECONDS", 0.05)
+def test_sender_that_falls_silent_is_given_up(shop: Shop) -> None:
+    front = Front(shop.gateway, create_app(shop.gateway), threads=1, patience=Patience(0.05))
     webhook, other = Asked(messages=[piece(b"{")]), Asked(path="/consent/acme", messages=[piece(b"{")])
 
     ask(front, webhook, other)
