@@ -16,6 +16,7 @@ Handler = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 Transact = Callable[[Callable[[Connection], Any]], Any]
 Hear = Callable[[float, int], None]
 _BATCH: Final = 256
+_STEP: Final = 32  # larger batches are multiples of it: statements for each size are kept, so there must be few
 _MUCH: Final = 32  # waits before a second writer begins beside the first: few large transactions cost less than many
 _PATIENCE_SECONDS: Final = 0.05  # or it begins when the first has been held up for so long
 
@@ -86,7 +87,7 @@ class Writers:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closing)
             self._changed.wait_for(self._may_begin, _PATIENCE_SECONDS)
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+            batch = [self._waiting.popleft() for _ in range(_size(len(self._waiting)))]
             self._at_work += bool(batch)
             return batch
 
@@ -115,6 +116,11 @@ class Writers:
             return self._transact(lambda connection: _run_all(connection, [waiting]))[0]
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             return error
+
+
+def _size(waiting: int) -> int:
+    most = min(waiting, _BATCH)
+    return most if most < _STEP else most - most % _STEP
 
 
 class _Waiting:
