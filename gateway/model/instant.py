@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 def as_text(at: datetime) -> str:
     """Return `2026-11-21T15:54:04Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def of_text(text: object) -> datetime | None:

@@ -72,7 +72,7 @@ def may_hold_any(text: str) -> bool:
     """Whether a text needs to be read closely: False for what is plainly an amount, a time or words."""
     if len(text) < SHORTEST_CHARS or PLAIN.fullmatch(text):
         return False
-    if ":" in text or LONG_WORD.search(text) or MARK.search(text) or "fb." in text or "GCL" in text:
+    if ":" in text or "=" in text or LONG_WORD.search(text) or MARK.search(text) or "fb." in text or "GCL" in text:
         return True
     return bool(DIGIT.search(text) and NUMBERS.search(text))
 

@@ -36,10 +36,11 @@ def _plain_spellings(first: str, last: str) -> Iterator[tuple[str, str]]:
     """The name without accents, in the ways in which shops make codes and addresses of it."""
     if not (first.isascii() and last.isascii()):
         for table in (UMLAUTS, {}):
-            yield _without_accents(first.translate(table)), _without_accents(last.translate(table))
+            yield _without_accents(first, table), _without_accents(last, table)
 
 
-def _without_accents(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(char for char in normalize("NFKD", text) if category(char) != "Mn")
+def _without_accents(name: str, written: dict[int, str]) -> str:
+    if name.isascii():
+        return name
+    text = name.translate(written) if written else name
+    return "".join([char for char in normalize("NFKD", text) if char < FIRST_MARK or category(char) != "Mn"])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gateway.redact.composite import PLAIN, pairs_of
 from gateway.redact.identifiers import KeyVerdict, Use, judge_key
-from gateway.redact.ledger import Ledger, known_key
+from gateway.redact.ledger import Key, Ledger, known_key
 from gateway.redact.shapes import IDENTIFIERS, Field, Table
 from gateway.redact.texts import GONE, Role, Texts
 from gateway.redact.urls import cleaned
@@ -26,6 +26,8 @@ APP, ATTRIBUTION, IDENTIFIER, TEXT, URL, UTM = Kind.APP, Role.ATTRIBUTION, Use.I
 TAKEN_APART = (Use.COMPOSITE, Use.URL)
 PAIRS = re.compile(r"[{|=:;&]")
 SCALARS = (str, int, float, bool, type(None))
+
+Place = tuple[dict[str, object], str]  # the object that a value is to stand in, and its key there
 
 
 class Rebuild:
@@ -115,7 +117,7 @@ class Rebuild:
     def _judge(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         return self.judged(key, item, path, out, key)
 
-    def _written(self, item: Any, path: str, spot: tuple[dict[str, object], str], role: Role) -> object:
+    def _written(self, item: Any, path: str, spot: Place, role: Role) -> object:
         if isinstance(item, str):
             self.texts.add(spot[0], spot[1], path, role, item)
             return item
@@ -199,9 +201,11 @@ class Rebuild:
             return None
         kept: dict[str, object] = {"id": entry["id"]} if isinstance(entry.get("id"), int) else {}
         kept[name_field] = name
-        value = self.judged(name, entry.get("value"), f"{path}[{known_key(name).shown}]", kept, "value")
+        known = known_key(name)
+        value = self._judged(known, name, entry.get("value"), f"{path}[{known.shown}]", (kept, "value"))
         if value is GONE:
-            self._collect_rest(entry, path)
+            if not DISPLAYED.isdisjoint(entry):
+                self._collect_rest(entry, path)
             return None
         kept["value"] = value
         return kept
@@ -221,40 +225,40 @@ class Rebuild:
 
     def judged(self, name: str, item: Any, path: str, out: dict[str, object], key: str) -> object:
         """Return what is left of a value, to stand at `out[key]`, by what its name says and what it says itself."""
-        verdict, is_personal, is_stamp, _ = known_key(name)
+        return self._judged(known_key(name), name, item, path, (out, key))
+
+    def _judged(self, known: Key, name: str, item: Any, path: str, spot: Place) -> object:
+        verdict, is_personal, is_stamp, _ = known
         if is_stamp and self.ledger.gate.is_stale:
             self.ledger.went(path, item)
             return GONE
         if is_personal and self.ledger.holds_denied(name, shapes=False):
             verdict = None
         elif verdict is None and name in self.ledger.rules.allow_meta_keys:
-            return self._kept(item, path, out, key, TEXT)
+            return self._kept(item, path, spot, TEXT)
         if verdict is None and self.keeps_unknown and not self.ledger.holds_denied({name: item}, shapes=True):
             return item
         if verdict is None:
             self.ledger.nobody_knows(name, path)
             self.ledger.collect(path, {name: item})
             return GONE
-        return self._by_use(verdict, item, path, out, key)
+        return self._by_use(verdict, item, path, spot)
 
-    def _by_use(self, verdict: KeyVerdict, item: Any, path: str, out: dict[str, object], key: str) -> object:
+    def _by_use(self, verdict: KeyVerdict, item: Any, path: str, spot: Place) -> object:
         use = verdict.use
         if use is IDENTIFIER:
-            judge = self._bundle if verdict.kind is APP else self._by_need
-            return self._told(judge(verdict, item, path), path, out, key)
+            kept = self._bundle(verdict, item, path) if verdict.kind is APP else self._by_need(verdict, item, path)
+            if isinstance(kept, str):  # goes all the same when something denied is in it: a name in a user's id
+                self.texts.add(*spot, path, TEXT, kept)
+            return kept
         if use is URL and isinstance(item, str):
-            return self._url(item, path, out, key)
+            return self._url(item, path, *spot)
         if use in TAKEN_APART:
-            return self._composite(item, path, out, key)
-        return self._kept(item, path, out, key, ATTRIBUTION if use is UTM else TEXT)
+            return self._composite(item, path, spot)
+        return self._kept(item, path, spot, ATTRIBUTION if use is UTM else TEXT)
 
-    def _told(self, kept: object, path: str, out: dict[str, object], key: str) -> object:
-        """Let an identifier that stays go all the same when something denied is in it: a name in a user's id."""
-        if isinstance(kept, str):
-            self.texts.add(out, key, path, TEXT, kept)
-        return kept
-
-    def _kept(self, item: Any, path: str, out: dict[str, object], key: str, role: Role) -> object:
+    def _kept(self, item: Any, path: str, spot: Place, role: Role) -> object:
+        out, key = spot
         if isinstance(item, str) and not self.ledger.holds_denied(item, shapes=True):
             self.texts.add(out, key, path, role, item)
             return item
@@ -285,13 +289,13 @@ class Rebuild:
             self.ledger.allow(kept)
         return kept
 
-    def _composite(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
+    def _composite(self, item: Any, path: str, spot: Place) -> object:
         if isinstance(item, dict):
             return self._judged_pairs(item, path, ".{}")
         is_campaign = "utm" in path
         if isinstance(item, str) and not (_is_told_apart(item) or (is_campaign and not PAIRS.search(item))):
             return self._misplaced(item, path)
-        return self._kept(item, path, out, key, ATTRIBUTION if is_campaign else TEXT)
+        return self._kept(item, path, spot, ATTRIBUTION if is_campaign else TEXT)
 
     def _pruned(self, item: Any, path: str, *, is_known: bool) -> object:
         """Return a value without what is denied inside it; a text goes as a whole."""
@@ -360,7 +364,9 @@ def _is_told_apart(text: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    return len(text) <= PLAIN_CHARS or bool(PLAIN.fullmatch(text)) or not (MARK.search(text) and SUSPECT.search(text))
+    if len(text) <= PLAIN_CHARS or not MARK.search(text):
+        return True
+    return bool(PLAIN.fullmatch(text)) or not SUSPECT.search(text)
 
 
 def _shown_part(part: str) -> str:

@@ -184,9 +184,10 @@ class Reading:
             if (size := len(one)) >= SHORTEST_RUN and (size >= SHORTEST_DIGEST or one != one.lower())
         }
         for run in [piece.decode("ascii") for piece in telling]:
-            if len(run) >= SHORTEST_DIGEST:
+            is_mixed = run != run.lower()
+            if len(run) >= SHORTEST_DIGEST and (is_mixed or LONG_PART.search(run)):
                 self.digests.update(_digests_in(run))
-            if run != run.lower() and not WORDS.fullmatch(run):
+            if is_mixed and not WORDS.fullmatch(run):
                 yield run
                 yield from (part for part in JOINTS.split(run) if len(part) >= SHORTEST_RUN and len(part) < len(run))
 
@@ -222,22 +223,24 @@ def folded(text: str) -> str:
     """Return a text as it is compared: one case, one form of every letter, nothing invisible."""
     if text.isascii():
         return text.lower()
-    if len(text) >= LONG_CHARS and (letters := _simple_letters(text)):
-        return _folded_letters(text, letters)
+    if len(text) >= LONG_CHARS:
+        raw = text.encode("utf-8", "surrogatepass")
+        if letters := _simple_letters(raw):
+            return _folded_letters(raw, letters)
     return INVISIBLE.sub("", normalize("NFKC", text)).casefold()
 
 
-def _simple_letters(text: str) -> set[str]:
+def _simple_letters(raw: bytes) -> set[str]:
     """Return the letters and signs of a text that are not ASCII, if none is joined to others or written otherwise."""
-    letters = set(text.encode("utf-8", "surrogatepass").translate(None, ASCII).decode("utf-8", "surrogatepass"))
+    letters = set(raw.translate(None, ASCII).decode("utf-8", "surrogatepass"))
     is_simple = all(letter < FIRST_MARK or category(letter)[0] in "PS" for letter in letters)
     is_simple = is_simple and SOFT_HYPHEN not in letters and is_normalized("NFKC", "".join(letters))
     return letters if is_simple else set()
 
 
-def _folded_letters(text: str, letters: set[str]) -> str:
+def _folded_letters(raw: bytes, letters: set[str]) -> str:
     """Fold a long text without looking at every letter of it."""
-    plain = text.encode().lower().decode()
+    plain = raw.lower().decode()
     for letter in letters:
         if (lowered := letter.casefold()) != letter:
             plain = plain.replace(letter, lowered)

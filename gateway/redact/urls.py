@@ -1,7 +1,6 @@
 """URLs taken apart: what stays of the path, of the query, and what everything else gives away."""
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
@@ -38,7 +37,7 @@ def cleaned(url: str, gate: Gate, rules: Rules) -> CleanUrl:
     text = url.strip()
     split = _split(text)
     if split is None or _is_personal_host(split, rules, gate):
-        return CleanUrl(None, ("",), tuple(_denied(identifiers_in(text, shapes=False), gate)))
+        return CleanUrl(None, ("",), tuple(gate.denied(identifiers_in(text, shapes=False))))
     gone = _Gone(gate)
     path = _clean_path(split.path, gone)
     query = _clean_query(split.query, gone)
@@ -60,7 +59,7 @@ class _Gone:
     def part(self, name: str, text: str) -> None:
         if text:
             self.names.append(name)
-            self.findings += _denied(identifiers_in(text, shapes=False), self.gate)
+            self.findings += self.gate.denied(identifiers_in(text, shapes=False))
 
 
 def _split(text: str) -> SplitResult | None:
@@ -89,7 +88,7 @@ def _clean_path(path: str, gone: _Gone) -> str:
     segments: list[str] = []
     is_private = False
     for segment in path.split("/"):
-        plain = unquote(unquote(segment))
+        plain = unquote(unquote(segment)) if "%" in segment else segment
         is_personal = bool(plain) and (is_private or _is_token(plain, gone.gate))
         segments.append("*" if is_personal else segment)
         is_private = is_private or plain.lower() in PRIVATE_AFTER
@@ -113,7 +112,7 @@ def _clean_query(query: str, gone: _Gone) -> str:
     kept: list[str] = []
     for piece in query.split("&") if query else ():
         name, _, value = piece.partition("=")
-        plain_name = unquote_plus(name)
+        plain_name = unquote_plus(name) if "%" in name or "+" in name else name
         if _may_stay(plain_name, value, gone.gate):
             kept.append(piece)
         else:
@@ -125,13 +124,11 @@ def _may_stay(name: str, value: str, gate: Gate) -> bool:
     verdict = judge_key(name, in_query=True)
     if verdict is None or verdict.use not in STAYING or gate.denies(verdict.need, verdict.kind):
         return False
-    found = identifiers_in(unquote(value), shapes=verdict.use is Use.UTM)
-    found += identifiers_in(unquote_plus(value), shapes=verdict.use is Use.UTM) if "+" in value else []
-    return not any(_denied(found, gate))
+    is_utm = verdict.use is UTM
+    found = identifiers_in(unquote(value), shapes=is_utm)
+    found += identifiers_in(unquote_plus(value), shapes=is_utm) if "+" in value else []
+    return not gate.denied(found)
 
 
-STAYING = frozenset({Use.UTM, Use.IDENTIFIER})
-
-
-def _denied(found: list[Finding], gate: Gate) -> Iterator[Finding]:
-    return (finding for finding in found if gate.denies(finding.need, finding.kind))
+UTM = Use.UTM
+STAYING = (UTM, Use.IDENTIFIER)

@@ -1,6 +1,7 @@
 """What can be known of one value: its kind, what must be granted for it to leave, and how the proof looks for it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -138,6 +139,10 @@ class Gate:
     def denies(self, need: Need, kind: Kind) -> bool:
         """Whether a value of this kind and need goes."""
         return need in self.needs or (self.is_stale and need is not Need.NONE and kind not in UNCHANGING)
+
+    def denied(self, found: Sequence[Finding]) -> list[Finding]:
+        """Return those findings that go."""
+        return [one for one in found if self.denies(one.need, one.kind)]
 
 
 def search_of(kind: Kind, value: str) -> Search:

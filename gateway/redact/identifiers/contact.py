@@ -37,6 +37,8 @@ def find(text: str) -> list[Finding]:
 
 def _may_hold_phone(text: str) -> bool:
     """Whether a text may match one of the ways in which `PHONE` spells a number: dates have as many digits."""
-    is_marked = "+" in text or "(" in text or ZEROS.search(text)
-    may_match = (is_marked and CLOSE_DIGITS.search(text)) or SPACED_DIGITS.search(text) or GROUPED_DIGITS.search(text)
+    is_parted = " " in text or "-" in text or "." in text or "/" in text
+    may_match = is_parted and (SPACED_DIGITS.search(text) or GROUPED_DIGITS.search(text))
+    if not may_match and ("+" in text or "(" in text or ZEROS.search(text)):
+        may_match = CLOSE_DIGITS.search(text)
     return bool(may_match and DIGITS.search(text))

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from gateway.redact.verdict import Finding, Kind, Need
 
-SEPARATORS = str.maketrans(dict.fromkeys(",;|\"'()", " "))
+WORD = re.compile(r"[^\s,;|\"'()]+")
 V4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 V6 = r"[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\.\d{1,3}){0,3}"
 ADDRESS = re.compile(rf"\[?(?:{V4}|{V6})\]?(?::\d{{1,5}})?")
@@ -21,9 +21,7 @@ def find(text: str) -> list[Finding]:
     """Return the addresses that stand as words of their own, and a user agent."""
     found: list[Finding] = []
     if _may_hold_address(text):
-        words = [
-            word for word in text.translate(SEPARATORS).split() if word.count(".") >= DOTS or word.count(":") >= COLONS
-        ]
+        words = [word for word in WORD.findall(text) if word.count(".") >= DOTS or word.count(":") >= COLONS]
         found += [Finding(Kind.IP, Need.EITHER, word) for word in map(_address, words) if word]
     if "/" in text and AGENT_MARK.search(text):
         found += [Finding(Kind.USER_AGENT, Need.EITHER, match) for match in AGENT.findall(text)]

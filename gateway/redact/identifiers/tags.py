@@ -21,8 +21,9 @@ PATTERNS = tuple(
         (".1", r"(?<![\w.])1\.\d\.\d{6,12}\.1\d{9}(?![\d.])", Kind.COOKIE, Need.MARKETING),
     )
 )
-# The last two end in a time.
+# The last two are a number and a time.
 TIME = re.compile(r"\.1\d{9}")
+TIMED = re.compile(r"\d{6}\.1\d{9}")
 UNTIMED = PATTERNS[:-2]
 
 
@@ -30,7 +31,8 @@ def find(text: str) -> list[Finding]:
     """Return the tags' identifiers in `text`, and what they carry inside."""
     found: list[Finding] = []
     if "." in text:
-        for mark, pattern, kind, need in PATTERNS if TIME.search(text) else UNTIMED:
+        is_timed = TIME.search(text) and TIMED.search(text)
+        for mark, pattern, kind, need in PATTERNS if is_timed else UNTIMED:
             if mark not in text:
                 continue
             for match in pattern.finditer(text):
