@@ -22,7 +22,7 @@ from gateway.telemetry import configure_logging
 from gateway.web import create_front, create_health_app
 from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, serve_aside
 
-THREADS = 8  # for everything but webhooks, which wait for their commits without one
+THREADS = 16  # for everything but webhooks, which wait without one; as many signals or events share a commit
 WEB_PROCESSES = 2
 _ARENA_MAX: Final = -8  # M_ARENA_MAX, see mallopt(3)
 

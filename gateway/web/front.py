@@ -24,6 +24,7 @@ Told = tuple[int, dict[str, str], dict[str, str]]  # code, JSON, more headers
 
 MOST_UNDER_WAY: Final = 1024  # webhooks at a time
 _PATH: Final = "/webhooks/"
+_BARE: Final = ("GET", "HEAD", "OPTIONS")  # a body would mean nothing
 LARGE_WEBHOOKS: Final = 32  # held at a time
 _LARGE_OTHERS: Final = 8
 LOOK_EVERY_SECONDS: Final = 0.5
@@ -86,7 +87,8 @@ class Front:
     async def _pass_on(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:
         with Body(self._others) as body:
             try:
-                sent = await body.read(headers, receive, most_bytes=self._most_bytes)
+                is_bare = scope["method"] in _BARE
+                sent = b"" if is_bare else await body.read(headers, receive, most_bytes=self._most_bytes)
             except (BodyTooLarge, NotRecorded, HTTPException) as error:
                 return _as_answer(refused(error))
             return await self._behind.answer(scope, headers, sent)
