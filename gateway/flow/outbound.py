@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from gateway.ingest.body import write_body
 from gateway.model.decision import Action, Decision
-from gateway.redact.apply import Rules, Shape, redact
+from gateway.redact.apply import Draft, Rules, Shape
 from gateway.redact.cut import replace_item_texts, without_own_entry, without_secrets
-from gateway.redact.proof import prove
+from gateway.redact.proof import is_free_of, prove
 from gateway.redact.splice import with_consent
 
 
@@ -41,7 +41,11 @@ def build_outbound(decision: Decision, payload: Mapping[str, object], shape: Sha
 
 
 def _redacted(decision: Decision, payload: Mapping[str, object], shape: Shape, rules: Rules) -> Outbound:
-    redacted = redact(payload, shape=shape, strip=decision.strip, rules=rules)
+    draft = Draft(payload, shape=shape, strip=decision.strip, rules=rules)
+    if draft.may_be_final and is_free_of(body := _written(draft.payload, decision), draft.denied):
+        redacted = draft.as_it_is()
+        return Outbound(body=body, removed=redacted.removed, unknown_keys=redacted.unknown_keys)
+    redacted = draft.settled()
     body, removed = _written(redacted.payload, decision), redacted.removed
     leaks = prove(body, redacted.denied)
     if leaks:

@@ -76,7 +76,7 @@ def replace_item_texts(
     ledger.denied.update({(value.kind, value.value): value for value in denied})
     texts = Texts()
     copied = _copy(payload, "", texts)
-    texts.settle(ledger)
+    texts.settle(ledger, texts.holding_identifiers(ledger))
     return copied, tuple(sorted(ledger.removed))
 
 

@@ -54,6 +54,13 @@ def prove(outbound: bytes, denied: Sequence[Denied]) -> tuple[str, ...]:
     return tuple(sorted({value.path for value in output.suspects(wanted) if output.leaks(value)}))
 
 
+def is_free_of(outbound: bytes, denied: Sequence[Denied]) -> bool:
+    """Whether no denied value is in `outbound` in any spelling, not even where it may stand by chance."""
+    wanted = [value for value in denied if value.search is not Search.NEVER]
+    output = _Output(outbound)
+    return not any(map(output.holds, output.suspects(wanted)))
+
+
 class _Output:
     """What is about to leave, read once for all values."""
 
@@ -64,6 +71,9 @@ class _Output:
 
     def suspects(self, wanted: Sequence[Denied]) -> Sequence[Denied]:
         return self._reading.suspects(wanted)
+
+    def holds(self, denied: Denied) -> bool:
+        return self.leaks(denied) if denied.search is Search.WHOLE else self._reading.holds(denied)
 
     def leaks(self, denied: Denied) -> bool:
         if denied.search is Search.WHOLE:

@@ -1,5 +1,7 @@
 """Texts that stay unless they hold a denied value: titles, codes, words of items, addresses of pages."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -15,6 +17,7 @@ class _Gone:
 
 GONE: Final = _Gone()
 SHORTEST_CHARS = 5
+ESCAPED = re.compile(r'["\\\x00-\x1f]')
 ITEM_IDS = ("sku", "item_id", "product_id", "variant_id", "id")
 
 
@@ -67,17 +70,23 @@ class Texts:
         """Remember a list of entries that may lose their values."""
         self.swept.append(entries)
 
-    def settle(self, ledger: Ledger) -> None:
-        """Take out or replace every text that holds a denied value."""
-        hits = [*self._holding_identifiers(ledger), *self._holding_denied(ledger)]
-        troubled = {(id(spot.container), spot.key) for spot in hits}
+    def settle(self, ledger: Ledger, troubled: Sequence[Spot]) -> None:
+        """Take out or replace every text that holds a denied value, and those that are known to hold an identifier."""
+        hits = [*troubled, *self._holding_denied(ledger)]
+        places = {(id(spot.container), spot.key) for spot in hits}
         for spot in hits:
             ledger.went(spot.path, spot.text)
-            _replace(spot, troubled)
+            _replace(spot, places)
         for entries in self.swept if hits else ():
             entries[:] = [entry for entry in entries if entry.get("value") is not GONE]
 
-    def _holding_identifiers(self, ledger: Ledger) -> list[Spot]:
+    @property
+    def are_written_as_they_are(self) -> bool:
+        """Whether JSON writes all of them without an escape."""
+        return not ESCAPED.search("".join([spot.text for spot in self.spots]))
+
+    def holding_identifiers(self, ledger: Ledger) -> list[Spot]:
+        """Return the texts that hold a denied identifier, and write it down."""
         hits: list[Spot] = []
         for spot in self.spots:
             is_read = spot.role is not Role.ATTRIBUTION

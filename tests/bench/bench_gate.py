@@ -10,6 +10,7 @@ import orjson
 
 from gateway.decide.consent import OrderFacts, effective
 from gateway.decide.policy import Case, decide
+from gateway.flow.outbound import build_outbound
 from gateway.model.consent import Category, Choice, Choices, Evidence, OrderConsent
 from gateway.model.decision import Mode, Policy, Strip, UnknownRule
 from gateway.model.order import Origin
@@ -52,8 +53,7 @@ def gate_microseconds() -> float:
     def gate() -> None:
         known = effective(OrderFacts(consent=NOTHING_GRANTED), POLICY, NOW)
         decision = decide(POLICY, known, CASE, NOW)
-        redacted = redact(payload, shape=Shape.WOOCOMMERCE_ORDER, strip=decision.strip, rules=RULES)
-        assert prove(orjson.dumps(redacted.payload | {"consent": decision.consent}), redacted.denied) == ()
+        assert build_outbound(decision, payload, Shape.WOOCOMMERCE_ORDER, RULES).leaks == ()
 
     return best_microseconds({"gate": gate})["gate"]
 
