@@ -90,7 +90,7 @@ def parts_of(text: str, *, shapes: bool) -> list[tuple[str, object]]:
         parts.append(("", plain))
     if (shapes or stripped.startswith(BASE64_JSON)) and BASE64.fullmatch(stripped) and (plain := _decoded(stripped)):
         parts.append(("", plain))
-    if stripped.count("*") >= LINKER_STARS:
+    if "*" in stripped and stripped.count("*") >= LINKER_STARS:
         parts += _linked(stripped.split("*"))
     if "=" in stripped or ":" in stripped:
         parts += PAIR.findall(stripped)
@@ -111,11 +111,13 @@ def pairs_of(text: str) -> dict[str, object]:
 
 
 def _in_text(text: str, shapes: bool, depth: int) -> list[Finding]:
-    found = [TOO_MUCH] if len(text) > LONGEST_CHARS else []
-    text = text[:LONGEST_CHARS]
+    found: list[Finding] = []
+    if len(text) > LONG_CHARS:
+        depth = min(depth, DEEPEST_OF_LONG)
+        found = [TOO_MUCH] if len(text) > LONGEST_CHARS else found
+        text = text[:LONGEST_CHARS]
     for rule in ALL_RULES if shapes else VALUE_RULES:
         found += rule(text)
-    depth = min(depth, DEEPEST_OF_LONG) if len(text) > LONG_CHARS else depth
     for name, part in parts_of(text, shapes=shapes):
         if depth <= 0:
             return [*found, TOO_MUCH]

@@ -34,13 +34,15 @@ def _is_simple(name: str) -> bool:
 
 def _plain_spellings(first: str, last: str) -> Iterator[tuple[str, str]]:
     """The name without accents, in the ways in which shops make codes and addresses of it."""
-    if not (first.isascii() and last.isascii()):
-        for table in (UMLAUTS, {}):
-            yield _without_accents(first, table), _without_accents(last, table)
+    if first.isascii() and last.isascii():
+        return
+    written = first.translate(UMLAUTS), last.translate(UMLAUTS)
+    if written != (first, last):
+        yield _without_accents(written[0]), _without_accents(written[1])
+    yield _without_accents(first), _without_accents(last)
 
 
-def _without_accents(name: str, written: dict[int, str]) -> str:
+def _without_accents(name: str) -> str:
     if name.isascii():
         return name
-    text = name.translate(written) if written else name
-    return "".join([char for char in normalize("NFKD", text) if char < FIRST_MARK or category(char) != "Mn"])
+    return "".join([char for char in normalize("NFKD", name) if char < FIRST_MARK or category(char) != "Mn"])

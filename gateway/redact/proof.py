@@ -9,7 +9,7 @@ import orjson
 
 from gateway.redact.shapes import Field, Table, tables
 from gateway.redact.spellings import NOT_DIGIT, Reading, folded, wanted_needle
-from gateway.redact.verdict import CONTACT, LOOSE, Denied, Kind, Search
+from gateway.redact.verdict import CONTACT, LOOSE, NEVER, WHOLE, Denied, Kind
 
 # Names, places and numbers are words that an order may use for something else; a hit is looked at where it stands.
 AMBIGUOUS = frozenset({Kind.NAME, Kind.PLACE, Kind.BIRTH, Kind.AFFILIATE, Kind.SEARCH_PARAM})
@@ -23,6 +23,7 @@ NUMBER_KEY = re.compile(r"(?:^|_)(?:id|number)$")
 TOKEN = re.compile(r"[a-z0-9_\-]+")
 PLATFORM_NUMBER = re.compile(r"[\w:/#\-]+", re.ASCII)
 PLAIN_WORDS = re.compile(r"[^\W\d_]+(?:[ _\-][^\W\d_]+)*")
+REPLACED = "\ufffd"  # stands for bytes that are no text
 OUR_OWN = frozenset({"consent", "consent_state", "x-ga-gcs"})
 GEO = frozenset({"country", "country_code", "country_name", "province", "province_code", "state", "region"})
 VENDOR_KEYS = frozenset(
@@ -47,7 +48,7 @@ class Leaf(NamedTuple):
 
 def prove(outbound: bytes, denied: Sequence[Denied]) -> tuple[str, ...]:
     """Return the names of denied values that are in `outbound`, in any spelling; empty means proven."""
-    wanted = [value for value in denied if value.search is not Search.NEVER]
+    wanted = [value for value in denied if value.search is not NEVER]
     if not wanted:
         return ()
     output = _Output(outbound)
@@ -56,7 +57,7 @@ def prove(outbound: bytes, denied: Sequence[Denied]) -> tuple[str, ...]:
 
 def is_free_of(outbound: bytes, denied: Sequence[Denied]) -> bool:
     """Whether no denied value is in `outbound` in any spelling, not even where it may stand by chance."""
-    wanted = [value for value in denied if value.search is not Search.NEVER]
+    wanted = [value for value in denied if value.search is not NEVER]
     output = _Output(outbound)
     return not any(map(output.holds, output.suspects(wanted)))
 
@@ -67,16 +68,17 @@ class _Output:
     def __init__(self, outbound: bytes) -> None:
         self._outbound = outbound
         self._text = outbound.decode("utf-8", "replace")
-        self._reading = Reading(self._text)
+        is_whole = REPLACED not in self._text
+        self._reading = Reading(self._text, outbound if is_whole else None)
 
     def suspects(self, wanted: Sequence[Denied]) -> Sequence[Denied]:
         return self._reading.suspects(wanted)
 
     def holds(self, denied: Denied) -> bool:
-        return self.leaks(denied) if denied.search is Search.WHOLE else self._reading.holds(denied)
+        return self.leaks(denied) if denied.search is WHOLE else self._reading.holds(denied)
 
     def leaks(self, denied: Denied) -> bool:
-        if denied.search is Search.WHOLE:
+        if denied.search is WHOLE:
             return self._reading.holds_digest(denied) or self._has_whole(denied)
         if not self._reading.holds(denied):
             return False

@@ -59,21 +59,26 @@ WRITTEN_OTHERWISE = frozenset({Kind.PHONE, Kind.IP})
 class Reading:
     """A text with everything that is spelled in it; made once, asked for many values."""
 
-    def __init__(self, text: str) -> None:
-        """Decode those pieces of `text` that say something else once they are decoded, and what they say in turn."""
+    def __init__(self, text: str, raw: bytes | None = None) -> None:
+        """Decode those pieces of `text` that say something else once they are decoded, and what they say in turn.
+
+        `raw` is the text in UTF-8, where that is at hand.
+        """
         self.digests: set[bytes] = set()
         if _is_spelled_once(text):
             self.plain: str = text.lower()
             self._own_chars: int | None = None
             return
+        raw = raw or _encoded(text)
         layers = [text]
-        waiting = [text]
-        for _ in range(DEEPEST):
-            waiting = [piece for layer in waiting for piece in self._decoded_pieces(layer) if piece]
+        waiting = [piece for piece in self._decoded_pieces(text, raw) if piece]
+        for _ in range(DEEPEST - 1):
             if not waiting:
                 break
             layers += waiting
-        own = folded(text)
+            waiting = [piece for layer in waiting for piece in self._decoded_pieces(layer, _encoded(layer)) if piece]
+        layers += waiting
+        own = folded(text, raw)
         self.plain = "\n".join([own, *map(folded, layers[1:])])
         self._own_chars = len(own) if len(layers) > 1 else None
 
@@ -161,7 +166,7 @@ class Reading:
     def _squeezed(self) -> bytes:
         return self.plain.encode("utf-8", "replace").translate(None, PHONE_SEPARATORS)
 
-    def _decoded_pieces(self, text: str) -> Iterator[str]:
+    def _decoded_pieces(self, text: str, raw: bytes) -> Iterator[str]:
         if "\\" in text:
             yield _joined(map(_unescape, _escaped_strings(text)))
         if "%" in text:
@@ -170,18 +175,18 @@ class Reading:
             yield _joined(piece.replace("+", " ") for piece in _strings_with("+", text))
         if "&" in text and ENTITY.search(text):
             yield _joined(map(html.unescape, _strings_with("&", text)))
-        yield _joined(plain for run in self._runs(text) for plain in _decoded(run))
+        yield _joined(plain for run in self._runs(raw) for plain in _decoded(run))
 
-    def _runs(self, text: str) -> Iterator[str]:
+    def _runs(self, raw: bytes) -> Iterator[str]:
         """The runs that may be base64; digests among them, and those in hex, are written down."""
-        if len(text) < SHORTEST_RUN:
+        if len(raw) < SHORTEST_RUN:
             return
-        pieces = text.encode("utf-8", "replace").translate(RUNS).split()
+        pieces = raw.translate(RUNS).split()
         # Most are words in one case: they are not base64, and too short for a digest.
         telling = {
             one
             for one in pieces
-            if (size := len(one)) >= SHORTEST_RUN and (size >= SHORTEST_DIGEST or one != one.lower())
+            if (size := len(one)) >= SHORTEST_RUN and (size >= SHORTEST_DIGEST or not one.islower())
         }
         for run in [piece.decode("ascii") for piece in telling]:
             is_mixed = run != run.lower()
@@ -219,15 +224,19 @@ def spelled_out(denied: Denied) -> list[Denied]:
     return [one for one in found if one.search is not Search.NEVER]
 
 
-def folded(text: str) -> str:
+def folded(text: str, raw: bytes | None = None) -> str:
     """Return a text as it is compared: one case, one form of every letter, nothing invisible."""
     if text.isascii():
         return text.lower()
     if len(text) >= LONG_CHARS:
-        raw = text.encode("utf-8", "surrogatepass")
+        raw = raw or _encoded(text)
         if letters := _simple_letters(raw):
             return _folded_letters(raw, letters)
     return INVISIBLE.sub("", normalize("NFKC", text)).casefold()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _simple_letters(raw: bytes) -> set[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from gateway.redact.composite import may_hold_any
 from gateway.redact.ledger import Ledger
 from gateway.redact.spellings import Reading
 from gateway.redact.verdict import ANYWHERE, LOOSE, Denied
@@ -27,6 +28,9 @@ class Role(StrEnum):
     TEXT = "text"  # a title or a code: goes
     ITEM = "item"  # words of an item: replaced by its SKU
     ATTRIBUTION = "attribution"  # utm words and pages: a city's name is no hit here
+
+
+ATTRIBUTION = Role.ATTRIBUTION
 
 
 class Spot(NamedTuple):
@@ -89,8 +93,9 @@ class Texts:
         """Return the texts that hold a denied identifier, and write it down."""
         hits: list[Spot] = []
         for spot in self.spots:
-            is_read = spot.role is not Role.ATTRIBUTION
-            findings = ledger.holds_denied_words(spot.text, is_item=spot.role is Role.ITEM) if is_read else []
+            if spot.role is ATTRIBUTION or not may_hold_any(spot.text):
+                continue
+            findings = ledger.holds_denied_words(spot.text, is_item=spot.role is Role.ITEM)
             if findings:
                 ledger.note(spot.path, findings)
                 hits.append(spot)

@@ -20,18 +20,13 @@ AGENT = re.compile(r"(?:Mozilla|Opera|Dalvik|okhttp|CFNetwork|curl|python-reques
 def find(text: str) -> list[Finding]:
     """Return the addresses that stand as words of their own, and a user agent."""
     found: list[Finding] = []
-    if _may_hold_address(text):
+    has_dots = text.count(".") >= DOTS and PIECE_OF_V4.search(text)
+    if has_dots or (text.count(":") >= COLONS and PIECE_OF_V6.search(text)):
         words = [word for word in WORD.findall(text) if word.count(".") >= DOTS or word.count(":") >= COLONS]
         found += [Finding(Kind.IP, Need.EITHER, word) for word in map(_address, words) if word]
     if "/" in text and AGENT_MARK.search(text):
         found += [Finding(Kind.USER_AGENT, Need.EITHER, match) for match in AGENT.findall(text)]
     return found
-
-
-def _may_hold_address(text: str) -> bool:
-    if text.count(".") >= DOTS and PIECE_OF_V4.search(text):
-        return True
-    return text.count(":") >= COLONS and bool(PIECE_OF_V6.search(text))
 
 
 def _address(word: str) -> str | None:
