@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from threading import Event
 
 from gateway.decide.consent import with_gpc_rule
@@ -103,6 +104,38 @@ class Gateway:
                 taken: Taken = await self.database.written_together(record_webhooks, intake)
                 status = taken.status
         return self._answered(store_id, status, reason, webhook)
+
+    def hand_over_webhook(
+        self, store_id: str, headers: Mapping[str, str], body: bytes, tell: Callable[[Receipt | Exception], None]
+    ) -> None:
+        """Do as `receive_webhook` does, but return before the commit: `tell` is told the receipt or what was wrong.
+
+        It is told by whatever thread knows, perhaps before this returns. Nothing is traced.
+        """
+        try:
+            store, webhook, reason = self._read(store_id, headers, body)
+            if webhook is None or reason:
+                tell(self._answered(store_id, _IGNORED, reason, webhook))
+                return
+            self._refuse_overload(as_of_seconds=2 * LOOK_SECONDS)
+            intake = self._intake(store, webhook, body, _WEBHOOK, is_silent=False)
+            self.database.write_soon(record_webhooks, intake, partial(self._tell, store_id, webhook, tell))
+        except (WebhookRejected, NotRecorded) as error:
+            self._tell(store_id, None, tell, error)
+
+    def _tell(
+        self,
+        store_id: str,
+        webhook: Webhook | None,
+        tell: Callable[[Receipt | Exception], None],
+        result: Taken | Exception,
+    ) -> None:
+        if isinstance(result, Taken):
+            tell(self._answered(store_id, result.status, "", webhook))
+            return
+        if isinstance(result, (WebhookRejected, NotRecorded)):
+            self.telling.refused(store_id if store_id in self.stores else "", result)
+        tell(result)
 
     def look_around(self) -> None:
         """Ask the database what webhooks are taken in by, so that nothing has to ask in between: time, load, policy."""

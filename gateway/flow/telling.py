@@ -58,6 +58,11 @@ class Telling:
         """Trace what happens inside."""
         return self._tracer.span(name, parent=parent, **attributes)
 
+    @property
+    def is_tracing(self) -> bool:
+        """Whether spans go anywhere."""
+        return self._tracer.is_tracing
+
     def traceparent(self) -> str | None:
         """Return what links a delivery to its webhook."""
         return self._tracer.current_traceparent()

@@ -120,6 +120,10 @@ class Database:
         result: Result = await self._writers.submit_soon(handler, item)
         return result
 
+    def write_soon(self, handler: Handler[Item, Result], item: Item, tell: Callable[[Any], None]) -> None:
+        """Do as `write_together` does, but return at once; the writer tells the result, or the error, to `tell`."""
+        self._writers.submit_then(handler, item, tell)
+
     def wake(self) -> None:
         """Tell workers that there is something to do."""
         self._backend.bell.ring()

@@ -1,6 +1,7 @@
 """Group commit: what waits to be written goes into one transaction, and every writer waits for its own commit."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from gateway.errors import NotRecorded
+
+_log = logging.getLogger(__name__)
 
 Handler = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 Transact = Callable[[Callable[[Connection], Any]], Any]
@@ -32,7 +35,7 @@ class Writers:
     def __init__(self, transact: Transact, *, threads: int = 1, name: str = "writer") -> None:
         """Start `threads` threads that run batches by `transact`, which commits and translates failures."""
         self._transact = transact
-        self._waiting: deque[_Waiting | _Awaiting] = deque()
+        self._waiting: deque[_Handed] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
         self._at_work = 0
@@ -56,6 +59,10 @@ class Writers:
         self._put(waiting)
         return waiting.future
 
+    def submit_then(self, handler: Handler, item: Any, tell: Callable[[Any], None]) -> None:
+        """Hand `item` over and return; the writer's thread calls `tell` with the result, or with the error."""
+        self._put(_Telling(handler, item, tell))
+
     def close(self) -> None:
         """Commit what waits, then stop."""
         with self._changed:
@@ -69,7 +76,7 @@ class Writers:
         """How many items wait for a transaction."""
         return len(self._waiting)
 
-    def _put(self, waiting: "_Waiting | _Awaiting") -> None:
+    def _put(self, waiting: "_Handed") -> None:
         with self._changed:
             if self._is_closing:
                 raise NotRecorded("the gateway is stopping")
@@ -83,7 +90,7 @@ class Writers:
                 self._commit(batch)
                 self._end_work()
 
-    def _next_batch(self) -> "list[_Waiting | _Awaiting]":
+    def _next_batch(self) -> "list[_Handed]":
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closing)
             self._changed.wait_for(self._may_begin, _PATIENCE_SECONDS)
@@ -98,7 +105,7 @@ class Writers:
     def _may_begin(self) -> bool:
         return not self._at_work or len(self._waiting) >= _MUCH or self._is_closing
 
-    def _commit(self, batch: "list[_Waiting | _Awaiting]") -> None:
+    def _commit(self, batch: "list[_Handed]") -> None:
         began = time.perf_counter()
         try:
             results = self._transact(lambda connection: _run_all(connection, batch))
@@ -111,7 +118,7 @@ class Writers:
             waiting.result = result
         _tell(batch)
 
-    def _alone(self, waiting: "_Waiting | _Awaiting") -> Any:
+    def _alone(self, waiting: "_Handed") -> Any:
         try:
             return self._transact(lambda connection: _run_all(connection, [waiting]))[0]
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
@@ -148,16 +155,40 @@ class _Awaiting:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
-def _tell(batch: Sequence[_Waiting | _Awaiting]) -> None:
+class _Telling:
+    """Whoever is told."""
+
+    __slots__ = ("handler", "item", "result", "tell")
+
+    def __init__(self, handler: Handler, item: Any, tell: Callable[[Any], None]) -> None:
+        self.handler = handler
+        self.item = item
+        self.result: Any = None
+        self.tell = tell
+
+
+_Handed = _Waiting | _Awaiting | _Telling
+
+
+def _tell(batch: Sequence[_Handed]) -> None:
     awaiting: dict[asyncio.AbstractEventLoop, list[_Awaiting]] = {}
     for waiting in batch:
         if isinstance(waiting, _Waiting):
             waiting.done.release()
+        elif isinstance(waiting, _Telling):
+            _tell_one(waiting)
         else:
             awaiting.setdefault(waiting.future.get_loop(), []).append(waiting)
     for loop, told in awaiting.items():
         with suppress(RuntimeError):  # a loop that is closed has nobody left who waits
             loop.call_soon_threadsafe(_wake, told)
+
+
+def _tell_one(waiting: _Telling) -> None:
+    try:
+        waiting.tell(waiting.result)
+    except Exception:  # noqa: BLE001 - it is recorded; who cannot hear it must not stop the others
+        _log.exception("nobody was told of a write")
 
 
 def _wake(told: Sequence[_Awaiting]) -> None:
@@ -170,7 +201,7 @@ def _wake(told: Sequence[_Awaiting]) -> None:
             waiting.future.set_result(waiting.result)
 
 
-def _run_all(connection: Connection, batch: Sequence[_Waiting | _Awaiting]) -> list[Any]:
+def _run_all(connection: Connection, batch: Sequence[_Handed]) -> list[Any]:
     by_handler: dict[Handler, list[int]] = {}
     for index, waiting in enumerate(batch):
         by_handler.setdefault(waiting.handler, []).append(index)

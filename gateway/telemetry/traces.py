@@ -25,6 +25,11 @@ class Tracer:
         """Trace by `exporting`; without it nothing."""
         self._exporting = exporting
 
+    @property
+    def is_tracing(self) -> bool:
+        """Whether spans go anywhere."""
+        return self._exporting is not None
+
     def span(self, name: str, *, parent: str | None = None, **attributes: object) -> AbstractContextManager[None]:
         """Trace what happens inside, below `parent` (a traceparent) or else below the span around it.
 

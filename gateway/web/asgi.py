@@ -33,6 +33,11 @@ class Answer(NamedTuple):
         await send({"type": "http.response.start", "status": self.code, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body})
 
+    def send_now(self, send: Callable[[dict[str, Any]], object]) -> None:
+        """Hand it to a server that takes it at once, without waiting for it to have gone."""
+        send({"type": "http.response.start", "status": self.code, "headers": self.headers})
+        send({"type": "http.response.body", "body": self.body})
+
 
 class Headers(Mapping[str, str]):
     """The headers of a request, read where they lie: of dozens two or three are asked for."""

@@ -27,7 +27,7 @@ _PATH: Final = "/webhooks/"
 _BARE: Final = ("GET", "HEAD", "OPTIONS")  # a body would mean nothing
 LARGE_WEBHOOKS: Final = 32  # held at a time
 _LARGE_OTHERS: Final = 8
-LOOK_EVERY_SECONDS: Final = 0.5
+LOOK_EVERY_SECONDS: Final = 1.0
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -38,24 +38,30 @@ class Front:
         self, gateway: Gateway, application: Application, *, threads: int, patience: Patience | None = None
     ) -> None:
         """Stand before `application`, which gets so many `threads`; they are made as they are needed."""
-        self._gateway = gateway
+        self.gateway = gateway
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._behind = Behind(application, self._threads)
         self._look = Look(gateway.look_around)
         patience = patience or Patience()
         self._webhooks, self._others = Room(LARGE_WEBHOOKS, patience), Room(_LARGE_OTHERS, patience)
-        self._most_bytes = gateway.settings.web.max_body_bytes
+        self.most_bytes = gateway.settings.web.max_body_bytes
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        store_id = _store_of(scope)
+        store_id = store_of(scope)
         headers = Headers(scope["headers"])
         if store_id:
-            answer = _as_answer(await self._receive(store_id, headers, receive))
+            answer = as_answer(await self._receive(store_id, headers, receive))
         else:
             answer = await self._pass_on(scope, headers, receive)
         await answer.send(send)
+
+    def may_be_direct(self, store_id: str) -> bool:
+        """Whether a webhook can be taken in without waiting for anything but its commit; for any thread."""
+        gateway = self.gateway
+        is_easy = store_id in gateway.stores and not gateway.telling.is_tracing
+        return is_easy and self._look.is_fresh and gateway.database.waiting_writes < MOST_UNDER_WAY
 
     async def _receive(self, store_id: str, headers: Headers, receive: Receive) -> Told:
         self._under_way += 1
@@ -68,29 +74,29 @@ class Front:
             self._under_way -= 1
 
     async def _receipt(self, store_id: str, headers: Headers, receive: Receive, body: Body) -> Receipt:
-        is_known = store_id in self._gateway.stores
+        is_known = store_id in self.gateway.stores
         try:
             sent = await self._sent(headers, receive, body) if is_known else b""
         except (BodyTooLarge, NotRecorded) as error:
-            self._gateway.telling.refused(store_id, error)
+            self.gateway.telling.refused(store_id, error)
             raise
         if len(sent) > LARGE:  # to read it takes so long that others would wait for it
-            call = self._gateway.receive_webhook
+            call = self.gateway.receive_webhook
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, store_id, headers, sent)
-        return await self._gateway.await_webhook(store_id, headers, sent, look=self._look)
+        return await self.gateway.await_webhook(store_id, headers, sent, look=self._look)
 
     async def _sent(self, headers: Headers, receive: Receive, body: Body) -> bytes:
         if self._under_way > MOST_UNDER_WAY:
             raise NotRecorded(TOO_MUCH)
-        return await body.read(headers, receive, most_bytes=self._most_bytes)
+        return await body.read(headers, receive, most_bytes=self.most_bytes)
 
     async def _pass_on(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:
         with Body(self._others) as body:
             try:
                 is_bare = scope["method"] in _BARE
-                sent = b"" if is_bare else await body.read(headers, receive, most_bytes=self._most_bytes)
+                sent = b"" if is_bare else await body.read(headers, receive, most_bytes=self.most_bytes)
             except (BodyTooLarge, NotRecorded, HTTPException) as error:
-                return _as_answer(refused(error))
+                return as_answer(refused(error))
             return await self._behind.answer(scope, headers, sent)
 
 
@@ -118,6 +124,11 @@ class Look:
             await asyncio.wait((looking,))
             looking.result()
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nobody has to wait, or to begin another look."""
+        return self._clock() - self._looked_at < LOOK_EVERY_SECONDS
+
     def _end(self, looked: "asyncio.Future[None]") -> None:
         self._looking = None
         if not looked.cancelled() and looked.exception() is None:
@@ -142,7 +153,7 @@ def refused(error: Exception) -> Told:
     return HTTPStatus.SERVICE_UNAVAILABLE, answer, {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
-def _store_of(scope: Scope) -> str:
+def store_of(scope: Scope) -> str:
     """Return whose webhook this is, or an empty text."""
     path: str = scope["path"]
     if scope["method"] != "POST" or not path.startswith(_PATH):
@@ -151,7 +162,8 @@ def _store_of(scope: Scope) -> str:
     return "" if "/" in store_id else store_id
 
 
-def _as_answer(told: Told) -> Answer:
+def as_answer(told: Told) -> Answer:
+    """Return it as the server takes it."""
     code, answer, more = told
     body = orjson.dumps(answer)
     pairs = [(name.lower().encode(), value.encode()) for name, value in more.items()]

@@ -23,6 +23,8 @@ from granian.server import MTServer
 from werkzeug.serving import make_server
 
 from gateway.errors import StartRefused
+from gateway.web.front import Front
+from gateway.web.inside import begin_directly
 
 Application = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]  # ASGI
 AsideApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # WSGI
@@ -75,6 +77,8 @@ def serve(build: Callable[[], Served], *, host: str, port: int, workers: int) ->
 def _serve_here(build: Callable[[], Served], options: dict[str, Any]) -> None:
     """One process: no supervisor beside it that holds a second copy of everything, or outlives it."""
     served = build()
+    if isinstance(served.application, Front):
+        begin_directly(served.application)
     server = _Here(**options | {"workers_kill_timeout": _SENDER_SECONDS})
     try:
         server.serve(target_loader=lambda: served.application, wrap_loader=False)
@@ -143,6 +147,8 @@ def refuse_taken_port(host: str, port: int, *, named: str = "web.port") -> None:
 def _begin(build: Callable[[], Served], parent: int) -> Application:
     die_with(parent)
     served = build()
+    if isinstance(served.application, Front):
+        begin_directly(served.application)
     Finalize(
         None, served.stop, (STOP_SECONDS,), exitpriority=100
     )  # runs when the process has answered its last request

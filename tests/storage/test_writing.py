@@ -189,3 +189,23 @@ def test_a_loop_that_is_gone_stops_nobody_else() -> None:
     held.may_end.set()
     assert writers.submit(write, "next") == "next"
     writers.close()
+
+
+def test_whoever_is_told_by_the_writer_hears_every_result_and_stops_nobody() -> None:
+    held, heard, has_ended = Held(), [], Event()
+
+    def hear(result: Any) -> None:
+        heard.append(result)
+        if result == "last":
+            has_ended.set()
+        raise LookupError
+
+    writers = Writers(held.transact)
+    held.may_end.set()
+    for item in ("first", "second", "last"):
+        writers.submit_then(write, item, hear)
+    assert has_ended.wait(10)
+    writers.close()
+    assert heard == ["first", "second", "last"]
+    with pytest.raises(NotRecorded, match="stopping"):
+        writers.submit_then(write, "late", hear)
