@@ -111,7 +111,8 @@ class Ledger:
         """Look for nothing that may leave."""
         if not self.allowed:
             return
-        self._spell_out()
+        if any(one.needle in kept for one in self._names for kept in self.allowed):
+            self._spell_out()
         for key in [key for key, denied in self.denied.items() if self._may_leave(denied)]:
             del self.denied[key]
 
