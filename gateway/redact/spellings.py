@@ -345,10 +345,11 @@ def _digests_in(run: str) -> Iterator[bytes]:
 def _digests_of(denied: Denied, lengths: frozenset[int]) -> Iterator[bytes]:
     """The digests of the forms in which vendors ask for a value, and the value itself when it is a digest."""
     yield from _digests_in(denied.value.strip())
-    for form in _hashed_forms(denied):
-        raw = form.encode("utf-8", "surrogatepass")
-        for length in lengths & ALGORITHMS.keys():
-            yield ALGORITHMS[length](raw, usedforsecurity=False).digest()
+    algorithms = [ALGORITHMS[length] for length in lengths & ALGORITHMS.keys()]
+    for form in _hashed_forms(denied) if algorithms else ():
+        raw = _encoded(form)
+        for algorithm in algorithms:
+            yield algorithm(raw, usedforsecurity=False).digest()
 
 
 def _hashed_forms(denied: Denied) -> set[str]:
