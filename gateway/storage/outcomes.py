@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, exists, insert, select, update
+from sqlalchemy import Connection, Delete, Select, delete, exists, insert, select, update
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
-from gateway.storage.bulk import Row, execute_rows, select_rows, update_rows
+from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows, update_rows
 from gateway.storage.lists import ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
@@ -63,9 +63,9 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     update_rows(connection, deliveries, [_values(one, rows[one.delivery_id], now) for one in kept])
     _add_attempts(connection, kept)
     finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
-    promote(connection, finished, now=now)
+    if any(rows[delivery_id]["is_followed"] for delivery_id in finished):
+        promote(connection, finished, now=now)
     drop_bodies(connection, [rows[one.delivery_id]["body_id"] for one in kept if one.drop_body])
-    forget_people(connection, [one.delivery_id for one in kept if one.drop_body and one.state not in OPEN_STATES])
     tried = [(rows[one.delivery_id]["destination_id"], one.attempt.kind, one.is_gone) for one in kept if one.attempt]
     count_outcomes(connection, tried, now=now)
     return [one.delivery_id for one in kept]
@@ -74,9 +74,9 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
 def drop_bodies(connection: Connection, body_ids: Iterable[int | None]) -> None:
     """Delete bodies that no open delivery needs."""
     ids = sorted({body_id for body_id in body_ids if body_id is not None})
-    is_needed = exists().where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
-    for start in range(0, len(ids), _CHUNK):
-        connection.execute(delete(bodies).where(bodies.c.id.in_(ids[start : start + _CHUNK]), ~is_needed))
+    if ids:
+        dialect = connection.dialect.name
+        execute_plan(connection, _drop_unneeded(dialect), {"ids": ids_parameter(dialect, ids)})
 
 
 def forget_people(connection: Connection, delivery_ids: Sequence[int]) -> None:
@@ -118,6 +118,7 @@ _READ: Final = (
     "id",
     "destination_id",
     "body_id",
+    "customer_id",
     "state",
     "claim",
     "ending",
@@ -129,6 +130,19 @@ _READ: Final = (
     "sent_sha256",
 )
 _INSERT_ATTEMPTS: Final = insert(attempts).inline()
+_behind = deliveries.alias("behind")
+#: Whether anything waits behind it; with the stream locked nothing comes in between, so there is nobody to let go.
+_IS_FOLLOWED: Final = (
+    exists()
+    .where(
+        _behind.c.store_id == deliveries.c.store_id,
+        _behind.c.stream == deliveries.c.stream,
+        _behind.c.destination_id == deliveries.c.destination_id,
+        _behind.c.finished_at.is_(None),
+        _behind.c.id != deliveries.c.id,
+    )
+    .label("is_followed")
+)
 
 
 def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[int, Row]:
@@ -140,8 +154,14 @@ def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[in
 @cache
 def _select_claimed(dialect: str) -> Select[Any]:
     columns = (deliveries.c[name] for name in _READ)
-    statement = select(*columns).where(is_in_ids(dialect, deliveries.c.id))
+    statement = select(*columns, _IS_FOLLOWED).where(is_in_ids(dialect, deliveries.c.id))
     return statement.order_by(deliveries.c.id).with_for_update()
+
+
+@cache
+def _drop_unneeded(dialect: str) -> Delete:
+    is_needed = exists().where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
+    return delete(bodies).where(is_in_ids(dialect, bodies.c.id), ~is_needed)
 
 
 def _is_held(one: Settled, row: Row | None) -> bool:
@@ -172,6 +192,7 @@ def _values(one: Settled, row: Row, now: datetime) -> Row:
         "state": one.state.value,
         "claimable_at": (one.hold_until or one.next_at or now) if is_open else None,
         "hold_until": one.hold_until,
+        "customer_id": None if one.drop_body and not is_open else row["customer_id"],
         "finished_at": None if is_open else now,
         "action": one.action,
         "reason": one.reason,
