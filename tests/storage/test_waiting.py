@@ -113,27 +113,26 @@ def test_what_was_delivered_is_not_tried_again(any_database: Database) -> None:
 @pytest.fixture
 def piled_up(any_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setattr(waiting, "MOST_DUE", 3)
-    monkeypatch.setattr(waiting, "_LOOK_EVERY_SECONDS", -1.0)
     database = Database(any_url, clock=lambda: NOW + HOUR)
     enqueue(database, *(a_delivery(f"order:{n}") for n in range(4)))
     return database
 
 
 def test_too_much_that_is_due_for_too_long_is_an_overload(piled_up: Database) -> None:
-    assert not is_overloaded(piled_up)  # nobody delivers: refusing would not help
+    assert not is_overloaded(piled_up, as_of_seconds=-1)  # nobody delivers: refusing would not help
     claim(piled_up, limit=1, now=NOW + HOUR)
-    assert is_overloaded(piled_up)
+    assert is_overloaded(piled_up, as_of_seconds=-1)
     claim(piled_up, limit=1, now=NOW + HOUR)
-    assert not is_overloaded(piled_up)
+    assert not is_overloaded(piled_up, as_of_seconds=-1)
     piled_up.close()
 
 
 def test_a_paused_or_failing_destination_overloads_nothing(piled_up: Database) -> None:
     [claimed] = claim(piled_up, limit=1, now=NOW + HOUR)
     piled_up.write(lambda c: pause(c, "sink", reason="maintenance", now=NOW))
-    assert not is_overloaded(piled_up)
+    assert not is_overloaded(piled_up, as_of_seconds=-1)
     fail(piled_up, claimed, now=NOW + HOUR)
-    assert not is_overloaded(piled_up)
+    assert not is_overloaded(piled_up, as_of_seconds=-1)
     piled_up.close()
 
 
