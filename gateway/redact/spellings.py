@@ -191,7 +191,7 @@ class Reading:
         for run in [piece.decode("ascii") for piece in telling]:
             is_mixed = run != run.lower()
             if len(run) >= SHORTEST_DIGEST and (is_mixed or LONG_PART.search(run)):
-                self.digests.update(_digests_in(run))
+                self.digests.update(filter(None, _digests_in(run)))  # what is no base64 reads as nothing
             if is_mixed and not WORDS.fullmatch(run):
                 yield run
                 yield from (part for part in JOINTS.split(run) if len(part) >= SHORTEST_RUN and len(part) < len(run))

@@ -175,6 +175,13 @@ def test_value_that_is_as_long_as_a_digest_but_is_none_is_searched(chars: int) -
     assert leaks({"a": [digest, street.value]}, street)
 
 
+def test_two_codes_that_are_no_base64_are_not_the_same_digest() -> None:
+    code, other = "gclid=LabGclid-AbC_123", "ftclid=Another-XyZ_987"
+    assert len(code) == len(other) == len(base64.b64encode(bytes(16)).rstrip(b"="))
+    assert not leaks({"a": other}, denied(code, Kind.CLICK_ID))
+    assert leaks({"a": f"{other} {code}"}, denied(code, Kind.CLICK_ID))
+
+
 @pytest.mark.parametrize("value", ["Žluťoučký Kůň Dvořákova 12", "Čapková Nováková Dvoř1", "ř" * 43])
 def test_value_as_long_as_a_digest_but_in_another_alphabet_is_searched(value: str) -> None:
     assert not leaks({"a": hashlib.sha256(b"x").hexdigest()}, denied(value, Kind.ADDRESS))
