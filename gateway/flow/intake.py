@@ -29,11 +29,9 @@ from gateway.storage.statements import Connection, Row
 from gateway.storage.streams import lock_streams
 from gateway.storage.subscriptions import record_subscriptions
 from gateway.storage.webhooks import (
-    add_bodies,
     insert_webhooks,
     parked_signals,
-    put_order_keys,
-    put_orders,
+    put_orders_and_bodies,
     take_parked,
 )
 
@@ -65,8 +63,9 @@ def record_webhooks(connection: Connection, items: Sequence[Intake]) -> list[Tak
             _take_order(batch, item, item.webhook.order)
         elif item.webhook.subscription is not None:
             _take_link(batch, item, item.webhook.subscription)
-    _write(connection, batch, accepted)
-    _enqueue(connection, batch, accepted)
+    taken = [item for item in accepted if item.targets and item.sealed is not None]
+    body_ids = _write(connection, batch, accepted, taken)
+    _enqueue(connection, batch, taken, body_ids)
     for item in accepted:
         if item.webhook.erasure is not None:
             erase_person(connection, item.store_id, item.webhook.erasure, item.email_hash, item.received_at)
@@ -311,15 +310,16 @@ def _said_at(order: Order) -> datetime | None:
     return order.evidence.captured_at if order.evidence else None
 
 
-def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) -> None:
+def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake], taken: Sequence[Intake]) -> Sequence[int]:
+    """Write what a batch changed, and the bodies of what is taken; return the bodies' ids."""
     ids = add_records(connection, batch.records)
     for record_id, owner in zip(ids, batch.record_owners, strict=True):
         if owner is not None and batch.orders[owner]["consent_state"] is not None:
             batch.orders[owner]["record_id"] = batch.orders[owner]["record_id"] or record_id
-    put_orders(connection, [batch.orders[key] for key in sorted(batch.changed)])
+    changed = [batch.orders[key] for key in sorted(batch.changed)]
     with_order = [item for item in accepted if item.webhook.order is not None]
     keys = {(item.store_id, key_hash): item.webhook.order_id for item in with_order for key_hash in item.key_hashes}
-    put_order_keys(connection, keys)
+    body_ids = put_orders_and_bodies(connection, changed, keys, [_body_row(item) for item in taken])
     take_parked(connection, [key for key in keys if key in batch.parked])
     lower(connection, batch.lowerings)
     for store_id, order_id, now in batch.released:
@@ -331,27 +331,26 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
     ]
     renewals = [(item.store_id, item.webhook.order, item.received_at) for item in accepted if item.webhook.order]
     record_subscriptions(connection, told, renewals)
+    return body_ids
 
 
-def _enqueue(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) -> None:
-    taken = [item for item in accepted if item.targets and item.sealed is not None]
+def _body_row(item: Intake) -> Row:
+    return {
+        "store_id": item.store_id,
+        "order_id": item.webhook.order_id,
+        "customer_id": item.webhook.customer_id,
+        "created_at": item.received_at,
+        "key_id": item.key_id,
+        "sealed": item.sealed,
+    }
+
+
+def _enqueue(connection: Connection, batch: _Batch, taken: Sequence[Intake], body_ids: Sequence[int]) -> None:
     if not taken:
         return
-    body_rows = [
-        {
-            "store_id": item.store_id,
-            "order_id": item.webhook.order_id,
-            "customer_id": item.webhook.customer_id,
-            "created_at": item.received_at,
-            "key_id": item.key_id,
-            "sealed": item.sealed,
-        }
-        for item in taken
-    ]
-    ids = add_bodies(connection, body_rows)
     new = [
         _new_delivery(item, target, body_id, batch)
-        for item, body_id in zip(taken, ids, strict=True)
+        for item, body_id in zip(taken, body_ids, strict=True)
         for target in item.targets
     ]
     queue.enqueue(connection, new, now=taken[0].received_at, are_streams_locked=True)

@@ -45,6 +45,21 @@ def insert_returning(connection: Connection, statement: Insert, rows: Sequence[R
     return [found for text, values in plan.in_steps(rows) for found in fetch(connection, text, values)]
 
 
+def insert_together(connection: Connection, inserts: Sequence[tuple[Insert, Sequence[Row]]]) -> list[Any]:
+    """Run INSERTs into different tables, on PostgreSQL as one statement; return what the last one's RETURNING gives."""
+    *others, last = inserts
+    if connection.dialect.name == "sqlite" or not last[1]:
+        for statement, rows in others:
+            execute_rows(connection, statement, rows)
+        return insert_returning(connection, *last)
+    told = [(statement, rows) for statement, rows in inserts if rows]
+    plans = [_insert_plan(statement, tuple(rows[0]), connection.dialect) for statement, rows in told]
+    given: Row = {}
+    for at, (plan, (_, rows)) in enumerate(zip(plans, told, strict=True)):
+        given |= {f"{at}_{name}": value for name, value in plan.as_json(rows).items()}
+    return fetch(connection, _joined(tuple(plan.json_text for plan in plans)), given)
+
+
 def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
     """Give each row that is named by `key` the values beside it; all rows name the same columns."""
     if not rows:
@@ -185,6 +200,14 @@ def _picked(columns: Sequence[Column[Any]], dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
     named = [(f"given.{quote(column.name)}", isinstance(column.type, JSON)) for column in columns]
     return ", ".join(f"coalesce({name}, 'null'::json)" if is_json else name for name, is_json in named)
+
+
+@lru_cache(maxsize=64)
+def _joined(texts: tuple[str, ...]) -> str:
+    """Return statements as one whose parameters are numbered; all but the last are run on the side."""
+    *others, last = [text.replace("%(", f"%({at}_") for at, text in enumerate(texts)]
+    beside = ", ".join(f"beside_{at} AS ({text})" for at, text in enumerate(others))
+    return f"WITH {beside} {last}" if others else last
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.storage.bulk import execute_rows, select_rows
 from gateway.storage.lists import is_in_rows, rows_parameter
 
-__all__ = ["Connection", "Row", "insert_for", "insert_ignoring", "is_among", "rows_by", "upsert"]
+__all__ = [
+    "Connection",
+    "Row",
+    "insert_for",
+    "insert_ignoring",
+    "insert_ignoring_of",
+    "is_among",
+    "rows_by",
+    "upsert",
+    "upsert_of",
+]
 
 Row = dict[str, Any]
 
@@ -23,13 +33,13 @@ def insert_for(connection: Connection, table: Table) -> "sqlite.Insert | postgre
 def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iterable[str] = ()) -> None:
     """Insert rows, or overwrite what stands under their keys; columns in `keep` stay as they were."""
     if rows:
-        execute_rows(connection, _upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keep)), rows)
+        execute_rows(connection, upsert_of(connection.dialect.name, table, tuple(rows[0]), tuple(keep)), rows)
 
 
 def insert_ignoring(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows; those whose key is taken are left out."""
     if rows:
-        execute_rows(connection, _insert_ignoring(connection.dialect.name, table), rows)
+        execute_rows(connection, insert_ignoring_of(connection.dialect.name, table), rows)
 
 
 def rows_by(
@@ -52,7 +62,8 @@ def _insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
 
 
 @lru_cache(maxsize=256)
-def _upsert(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[str, ...]) -> Insert:
+def upsert_of(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[str, ...]) -> Insert:
+    """Return the INSERT by which `upsert` writes rows of these columns."""
     keys = [column.name for column in table.primary_key]
     statement = _insert(dialect, table)
     changes = {name: statement.excluded[name] for name in columns if name not in {*keys, *keep}}
@@ -60,7 +71,8 @@ def _upsert(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[st
 
 
 @lru_cache(maxsize=256)
-def _insert_ignoring(dialect: str, table: Table) -> Insert:
+def insert_ignoring_of(dialect: str, table: Table) -> Insert:
+    """Return an INSERT that leaves out rows whose key is taken."""
     return _insert(dialect, table).on_conflict_do_nothing().inline()
 
 

@@ -9,14 +9,15 @@ from sqlalchemy import Connection, Insert, Text, bindparam, delete, insert, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.consent import Channel, Evidence
-from gateway.storage.bulk import insert_returning, select_rows
+from gateway.storage.bulk import insert_returning, insert_together, select_rows
 from gateway.storage.consent import evidence_of
 from gateway.storage.lists import is_in_rows, rows_parameter
-from gateway.storage.statements import Row, insert_ignoring, is_among, upsert
+from gateway.storage.statements import Row, insert_ignoring_of, is_among, upsert, upsert_of
 from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, records, webhooks
 
 Key = tuple[str, str]  # store id and the id or hash
 
+_KEEP: Final = ("seen_at",)
 _ADD_BODIES: Final = insert(bodies).returning(bodies.c.id)
 _PARKED: Final = (
     select(parked.c.key_hash, records)
@@ -55,13 +56,22 @@ def take_parked(connection: Connection, keys: Sequence[Key]) -> None:
 
 def put_orders(connection: Connection, rows: Sequence[Row]) -> None:
     """Write rows of the order table whole."""
-    upsert(connection, orders, rows, keep=("seen_at",))
+    upsert(connection, orders, rows, keep=_KEEP)
 
 
-def put_order_keys(connection: Connection, keys: Mapping[Key, str | None]) -> None:
-    """Remember by which key hashes a browser may name an order."""
-    rows = [{"store_id": key[0], "key_hash": key[1], "order_id": keys[key]} for key in sorted(keys)]
-    insert_ignoring(connection, order_keys, rows)
+def put_orders_and_bodies(
+    connection: Connection, order_rows: Sequence[Row], keys: Mapping[Key, str | None], body_rows: Sequence[Row]
+) -> list[int]:
+    """Write orders whole, the key hashes by which browsers may name them, and sealed bodies; return the bodies' ids."""
+    dialect = connection.dialect.name
+    key_rows = [{"store_id": key[0], "key_hash": key[1], "order_id": keys[key]} for key in sorted(keys)]
+    written: list[tuple[Insert, Sequence[Row]]] = [
+        (insert_ignoring_of(dialect, order_keys), key_rows),
+        (_ADD_BODIES, body_rows),
+    ]
+    if order_rows:
+        written.insert(0, (upsert_of(dialect, orders, tuple(order_rows[0]), _KEEP), order_rows))
+    return sorted(row[0] for row in insert_together(connection, written))  # numbers rise in order
 
 
 def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:

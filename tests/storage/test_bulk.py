@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import NotRecorded
-from gateway.storage.bulk import execute_rows, insert_returning, select_rows, update_rows
+from gateway.storage.bulk import execute_rows, insert_returning, insert_together, select_rows, update_rows
 from gateway.storage.database import Database
 from gateway.storage.tables import deliveries, facts, records
 from tests.storage.deliveries import NOW, a_delivery, enqueue, row_of
@@ -58,6 +58,20 @@ def test_more_rows_than_a_statement_has_parameters_for_are_written(sqlite_url: s
     assert database.write(job) == 4_000
     assert len(database.read(lambda c: select_rows(c, _FACTS, {}))) == 12_000
     database.close()
+
+
+@pytest.mark.parametrize("added", [[], ROWS])
+@pytest.mark.parametrize("told", [[], [{"name": name, "value": f"%({name})s", "updated_at": NOW} for name in "ab"]])
+def test_rows_of_several_tables_are_written_together(
+    any_database: Database, told: list[dict[str, Any]], added: list[dict[str, Any]]
+) -> None:
+    before = any_database.read(lambda c: select_rows(c, _FACTS, {}))
+    ids = any_database.write(lambda c: [row[0] for row in insert_together(c, [(_FACT, told), (_ADD, added)])])
+    found = any_database.read(lambda c: select_rows(c, _ALL, {}))
+    assert [row["id"] for row in found] == sorted(ids)
+    assert [{name: row[name] for name in ROWS[0]} for row in found] == added
+    facts_now = any_database.read(lambda c: select_rows(c, _FACTS, {}))
+    assert [row for row in facts_now if row not in before] == told
 
 
 @pytest.mark.parametrize("directly", [True, False])
