@@ -6,14 +6,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Delete, Select, delete, exists, insert, select, update
+from sqlalchemy import Connection, Delete, Select, delete, exists, insert, or_, select, update
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
 from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows, update_rows
 from gateway.storage.lists import ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
-from gateway.storage.tables import attempts, bodies, deliveries
+from gateway.storage.tables import attempts, bodies, deliveries, destinations
 
 _CHUNK: Final = 500
 
@@ -67,7 +67,9 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
         promote(connection, finished, now=now)
     drop_bodies(connection, [rows[one.delivery_id]["body_id"] for one in kept if one.drop_body])
     tried = [(rows[one.delivery_id]["destination_id"], one.attempt.kind, one.is_gone) for one in kept if one.attempt]
-    count_outcomes(connection, tried, now=now)
+    is_well = all(kind is OutcomeKind.DELIVERED and not is_gone for _, kind, is_gone in tried)
+    if not is_well or any(rows[one.delivery_id]["is_troubled"] for one in kept):
+        count_outcomes(connection, tried, now=now)
     return [one.delivery_id for one in kept]
 
 
@@ -143,6 +145,15 @@ _IS_FOLLOWED: Final = (
     )
     .label("is_followed")
 )
+#: Whether its destination is paused or has failed of late: to one that has not, a success changes nothing.
+_IS_TROUBLED: Final = (
+    exists()
+    .where(
+        destinations.c.destination_id == deliveries.c.destination_id,
+        or_(destinations.c.failures != 0, destinations.c.paused_at.is_not(None)),
+    )
+    .label("is_troubled")
+)
 
 
 def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[int, Row]:
@@ -154,7 +165,7 @@ def _claimed_rows(connection: Connection, settled: Sequence[Settled]) -> dict[in
 @cache
 def _select_claimed(dialect: str) -> Select[Any]:
     columns = (deliveries.c[name] for name in _READ)
-    statement = select(*columns, _IS_FOLLOWED).where(is_in_ids(dialect, deliveries.c.id))
+    statement = select(*columns, _IS_FOLLOWED, _IS_TROUBLED).where(is_in_ids(dialect, deliveries.c.id))
     return statement.order_by(deliveries.c.id).with_for_update()
 
 
