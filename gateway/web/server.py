@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.util import Finalize
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ from werkzeug.serving import make_server
 
 from gateway.errors import StartRefused
 from gateway.web.front import Front
-from gateway.web.inside import begin_directly
+
+_log = logging.getLogger(__name__)
 
 Application = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]  # ASGI
 AsideApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # WSGI
@@ -78,7 +80,7 @@ def _serve_here(build: Callable[[], Served], options: dict[str, Any]) -> None:
     """One process: no supervisor beside it that holds a second copy of everything, or outlives it."""
     served = build()
     if isinstance(served.application, Front):
-        begin_directly(served.application)
+        _begin_directly(served.application)
     server = _Here(**options | {"workers_kill_timeout": _SENDER_SECONDS})
     try:
         server.serve(target_loader=lambda: served.application, wrap_loader=False)
@@ -95,6 +97,16 @@ def _serve_in_processes(build: Callable[[], Served], options: dict[str, Any]) ->
         multiprocessing.set_start_method("fork", force=True)  # what was set up before is there in every process
     parent = os.getpid()
     Granian(**options).serve(target_loader=lambda: _begin(build, parent), wrap_loader=False)
+
+
+def _begin_directly(front: Front) -> None:
+    """Answer webhooks without a coroutine each, where the server is built as it was when that was made."""
+    try:
+        inside = import_module("gateway.web.inside")
+    except (ImportError, AttributeError):
+        _log.warning("this release of the server is not known inside: webhooks cost more than they need to")
+    else:
+        inside.begin_directly(front)
 
 
 class _Here(MTServer):
@@ -148,7 +160,7 @@ def _begin(build: Callable[[], Served], parent: int) -> Application:
     die_with(parent)
     served = build()
     if isinstance(served.application, Front):
-        begin_directly(served.application)
+        _begin_directly(served.application)
     Finalize(
         None, served.stop, (STOP_SECONDS,), exitpriority=100
     )  # runs when the process has answered its last request

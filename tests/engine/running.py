@@ -70,12 +70,12 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     def start(
-        self, command: str, *options: str, wait: bool = True, within: Sequence[str] = ()
+        self, command: str, *options: str, wait: bool = True, within: Sequence[str] = (), module: str = "gateway"
     ) -> subprocess.Popen[bytes]:
         """Start `gateway command` in a process group of its own; `within` is a command that starts it elsewhere."""
         log = (self.folder / f"{command}-{len(self.processes)}.log").open("wb")
         process = subprocess.Popen(  # the interpreter that runs the tests
-            [*within, sys.executable, "-m", "gateway", command, *options, "--settings", str(self.settings)],
+            [*within, sys.executable, "-m", module, command, *options, "--settings", str(self.settings)],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self.folder,

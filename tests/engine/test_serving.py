@@ -180,3 +180,19 @@ def test_sigterm_answers_webhooks_that_wait(gateway: Gateway, sqlite_url: str) -
         other.rollback()
         assert [answers(heard(line)) for line in lines] == [[(200, "accepted")]] * 8
     assert gateway.processes[0].wait(10) == 0
+
+
+def test_the_server_is_known_inside(gateway: Gateway) -> None:
+    assert gateway.send(a_webhook(1, marketing=True)) == 200
+
+    assert "not known inside" not in gateway.logs()
+
+
+def test_a_server_that_is_not_known_inside_answers_as_well(gateway: Gateway, sink: Sink) -> None:
+    gateway.stop()
+    gateway.start("run", module="tests.engine.unknown_server")
+
+    assert gateway.send(a_webhook(1, marketing=True)) == 200
+
+    wait_for(lambda: len(sink.taken) == 1, what="a delivery")
+    assert "not known inside" in gateway.logs()
