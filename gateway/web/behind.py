@@ -57,7 +57,8 @@ def environ_of(scope: Scope, headers: Headers, body: bytes) -> Environ:
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1]),
         "REMOTE_ADDR": client[0],
-        **{_name(name): value for name, value in headers.pairs},
+        # A name with an underscore would come out like another with a dash, which a proxy may have set.
+        **{_name(name): value for name, value in headers.pairs if "_" not in name},
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": BytesIO(body),

@@ -92,6 +92,13 @@ def test_forwarded_addresses_count_from_a_trusted_proxy_alone(echo: Callable[...
     assert nobody["secure"] is False
 
 
+def test_header_with_an_underscore_does_not_pass_for_the_one_with_a_dash(echo: Callable[..., dict[str, Any]]) -> None:
+    true, false, proxy = ("X-Forwarded-For", "203.0.113.9"), ("X_Forwarded_For", "198.51.100.1"), ("10.0.0.1", 1)
+
+    assert echo(path="/x", client=proxy, headers=[true, false])["from"] == "203.0.113.9"
+    assert echo(path="/x", client=proxy, headers=[false, true])["from"] == "203.0.113.9"
+
+
 def test_question_for_the_head_alone_gets_no_body() -> None:
     answer = through(an_echo(), Asked("/x", method="HEAD"))
 
