@@ -1,7 +1,7 @@
 """Webhooks answered in the server's own thread: those that come whole, and nothing else."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from gateway.web.asgi import LARGE, SILENCE_SECONDS
 from gateway.web.direct import Direct
 from gateway.web.front import Front
 from tests.engine.running import wait_for
-from tests.shops import Shop, a_woo_order, open_shop, settings_for
+from tests.shops import Shop, a_woo_order
 from tests.web.asking import GONE, Asked, a_post, ask, piece
 from tests.web.test_webhooks_http import woo_headers
 
@@ -112,13 +112,6 @@ class Server:
         watcher = Watcher(asked)
         self.direct(watcher)
         return watcher
-
-
-@pytest.fixture
-def shop(sqlite_url: str) -> Iterator[Shop]:
-    shop = open_shop(settings_for(sqlite_url))
-    yield shop
-    shop.gateway.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Events over HTTP."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,15 +8,8 @@ from werkzeug.test import TestResponse
 
 from gateway.storage.tokens import add_token
 from gateway.web import create_app
-from tests.shops import Shop, open_shop, settings_for
+from tests.shops import Shop
 from tests.visitors import Visitor, an_event
-
-
-@pytest.fixture
-def shop(sqlite_url: str) -> Iterator[Shop]:
-    shop = open_shop(settings_for(sqlite_url))
-    yield shop
-    shop.gateway.close()
 
 
 def post(shop: Shop, body: Any, *, store_id: str = "acme") -> TestResponse:

@@ -1,6 +1,5 @@
 """Scheduled renewals over HTTP: who may ask, what is refused and how, and what is answered."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,16 +9,9 @@ from flask.testing import FlaskClient
 from gateway.storage.tokens import add_token
 from gateway.web import create_app
 from tests.fakes import NOON
-from tests.shops import ALL, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.shops import ALL, Shop, a_woo_order, an_entry
 
 URL = "/api/v1/stores/acme/renewals"
-
-
-@pytest.fixture
-def shop(sqlite_url: str) -> Iterator[Shop]:
-    opened = open_shop(settings_for(sqlite_url))
-    yield opened
-    opened.gateway.close()
 
 
 @pytest.fixture
