@@ -37,7 +37,7 @@ from gateway.storage.retention import Ages, drop_old_rows
 from gateway.storage.statements import Connection, Row
 from gateway.storage.stranded import let_go, stranded_heads
 from gateway.storage.tokens import TokenScope, scope_of_token
-from gateway.storage.waiting import is_overloaded
+from gateway.storage.waiting import OVERLOAD_SECONDS, is_overloaded
 
 DAYS_SHOWN = 400
 LOOK_SECONDS = 5.0
@@ -67,7 +67,6 @@ class Gateway:
         self.policies = parts.policies
         self.targets = parts.targets
         self.telling = parts.telling
-        self.stores = {store.id: store for store in parts.settings.stores}
         self.renewals = Renewals(parts)
         self._dispatch = Dispatch(parts)
         self._is_stopping = Event()
@@ -99,8 +98,7 @@ class Gateway:
                 status = _IGNORED
             else:
                 await look()
-                self._refuse_overload(as_of_seconds=2 * LOOK_SECONDS)
-                intake = self._intake(store, webhook, body, _WEBHOOK, is_silent=False)
+                intake = self._admitted(store, webhook, body, as_of_seconds=2 * LOOK_SECONDS)
                 taken: Taken = await self.database.written_together(record_webhooks, intake)
                 status = taken.status
         return self._answered(store_id, status, reason, webhook)
@@ -117,8 +115,7 @@ class Gateway:
             if webhook is None or reason:
                 tell(self._answered(store_id, _IGNORED, reason, webhook))
                 return
-            self._refuse_overload(as_of_seconds=2 * LOOK_SECONDS)
-            intake = self._intake(store, webhook, body, _WEBHOOK, is_silent=False)
+            intake = self._admitted(store, webhook, body, as_of_seconds=2 * LOOK_SECONDS)
             self.database.write_soon(record_webhooks, intake, partial(self._tell, store_id, webhook, tell))
         except (WebhookRejected, NotRecorded) as error:
             self._tell(store_id, None, tell, error)
@@ -134,8 +131,12 @@ class Gateway:
             tell(self._answered(store_id, result.status, "", webhook))
             return
         if isinstance(result, (WebhookRejected, NotRecorded)):
-            self.telling.refused(store_id if store_id in self.stores else "", result)
+            self._tell_refused(store_id, result)
         tell(result)
+
+    def _tell_refused(self, store_id: str, error: WebhookRejected | NotRecorded) -> None:
+        """Name only stores that are there: anybody may ask for others."""
+        self.telling.refused(store_id if self.settings.store(store_id) else "", error)
 
     def look_around(self) -> None:
         """Ask the database what webhooks are taken in by, so that nothing has to ask in between: time, load, policy."""
@@ -151,14 +152,24 @@ class Gateway:
 
         One that is taken in silently goes to no destination.
         """
-        self._refuse_overload(as_of_seconds=1.0)
-        intake = self._intake(store, webhook, body, via, is_silent=is_silent)
+        intake = self._admitted(store, webhook, body, via, is_silent=is_silent)
         taken: Taken = self.database.write_together(record_webhooks, intake)
         return taken
 
-    def _refuse_overload(self, *, as_of_seconds: float) -> None:
+    def _admitted(
+        self,
+        store: StoreSettings,
+        webhook: Webhook,
+        body: bytes,
+        via: str = _WEBHOOK,
+        *,
+        is_silent: bool = False,
+        as_of_seconds: float = OVERLOAD_SECONDS,
+    ) -> Intake:
+        """Return what is to be recorded, unless too much waits already."""
         if is_overloaded(self.database, as_of_seconds=as_of_seconds):
             raise NotRecorded("Too much waits to be delivered; send it again later.")
+        return self._intake(store, webhook, body, via, is_silent=is_silent)
 
     @contextmanager
     def _answering(self, store_id: str) -> Iterator[None]:
@@ -167,7 +178,7 @@ class Gateway:
             with self.telling.span("webhook", store=store_id):
                 yield
         except (WebhookRejected, NotRecorded) as error:
-            self.telling.refused(store_id if store_id in self.stores else "", error)
+            self._tell_refused(store_id, error)
             raise
 
     def _answered(self, store_id: str, status: str, reason: str, webhook: Webhook | None) -> Receipt:
@@ -178,7 +189,7 @@ class Gateway:
         self, store_id: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[StoreSettings, Webhook | None, str]:
         """Return a webhook that is genuine, or why it is ignored."""
-        store = self.stores.get(store_id)
+        store = self.settings.store(store_id)
         if store is None:
             raise StoreUnknown
         reader = self.reader_of(store)

@@ -148,10 +148,15 @@ class Settings:
     stores: tuple[StoreSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()
     otlp_endpoint: str = field(default="", repr=False)
+    _by_id: Mapping[str, StoreSettings] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find stores quickly: each webhook asks for its own."""
+        object.__setattr__(self, "_by_id", {store.id: store for store in reversed(self.stores)})
 
     def store(self, store_id: str) -> StoreSettings | None:
         """Return the store of that id, None where there is none."""
-        return next((store for store in self.stores if store.id == store_id), None)
+        return self._by_id.get(store_id)
 
 
 def decode_key(text: str) -> bytes:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -110,8 +109,6 @@ class Database:
         It answers with one result per item, in order; an exception among them is raised for that item alone, with
         the rest committed. Pass the same function object each time.
         """
-        if not self._backend.writers:
-            return self.write(partial(_alone, handler=handler, item=item))
         result: Result = self._writers.submit(handler, item)
         return result
 
@@ -199,13 +196,6 @@ def _watched(connection: Connection, job: Callable[[Connection], T]) -> tuple[T,
     connection.info.pop(_WAKE, None)
     result = job(connection)
     return result, bool(connection.info.pop(_WAKE, False))
-
-
-def _alone(connection: Connection, handler: Handler[Item, Result], item: Item) -> Result:
-    (result,) = handler(connection, [item])
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def _one_by_one(connection: Connection, jobs: Sequence[Callable[[Connection], Any]]) -> list[Any]:

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table
 
 import migrations
 from gateway.errors import StartRefused
@@ -33,4 +33,4 @@ def revisions() -> tuple[str, ...]:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(_TABLE):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return connection.execute(select(column("version_num")).select_from(table(_TABLE))).scalar_one_or_none()

@@ -17,7 +17,7 @@ from gateway.storage.tables import deliveries, destinations
 STOPPED: Final = (DeliveryState.FAILED, DeliveryState.LEAK)
 MOST_DUE: Final = 5_000  # deliveries of one destination, and
 MOST_DELAY: Final = timedelta(minutes=15)
-_LOOK_EVERY_SECONDS: Final = 1.0
+OVERLOAD_SECONDS: Final = 1.0
 _CHUNK: Final = 500
 _WAITING: Final = (DeliveryState.HELD, DeliveryState.DUE)
 
@@ -90,7 +90,7 @@ def retry_now(
     return changed
 
 
-def is_overloaded(database: Database, *, as_of_seconds: float = _LOOK_EVERY_SECONDS) -> bool:
+def is_overloaded(database: Database, *, as_of_seconds: float = OVERLOAD_SECONDS) -> bool:
     """Whether more comes in than can be delivered: thousands have been due for long at a destination that takes them.
 
     A destination that is paused or failing does not count, nor one to which nothing is being sent: refusing orders

@@ -80,6 +80,8 @@ class Writers:
         with self._changed:
             if self._is_closing:
                 raise NotRecorded("the gateway is stopping")
+            if not self._threads:
+                raise RuntimeError("this process writes nothing together: what it writes is forwarded")
             self._waiting.append(waiting)
             if not self._at_work or len(self._waiting) in (1, _MUCH):  # waking somebody for nothing costs time
                 self._changed.notify()
@@ -130,44 +132,46 @@ def _size(waiting: int) -> int:
     return most if most < _STEP else most - most % _STEP
 
 
-class _Waiting:
-    """A thread's."""
+class _Handed:
+    """One item and what became of it."""
 
-    __slots__ = ("done", "handler", "item", "result")
+    __slots__ = ("handler", "item", "result")
 
     def __init__(self, handler: Handler, item: Any) -> None:
         self.handler = handler
         self.item = item
         self.result: Any = None
+
+
+class _Waiting(_Handed):
+    """A thread's."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, handler: Handler, item: Any) -> None:
+        super().__init__(handler, item)
         self.done = threading.Lock()
         self.done.acquire()
 
 
-class _Awaiting:
+class _Awaiting(_Handed):
     """A coroutine's."""
 
-    __slots__ = ("future", "handler", "item", "result")
+    __slots__ = ("future",)
 
     def __init__(self, handler: Handler, item: Any) -> None:
-        self.handler = handler
-        self.item = item
-        self.result: Any = None
+        super().__init__(handler, item)
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
-class _Telling:
+class _Telling(_Handed):
     """Whoever is told."""
 
-    __slots__ = ("handler", "item", "result", "tell")
+    __slots__ = ("tell",)
 
     def __init__(self, handler: Handler, item: Any, tell: Callable[[Any], None]) -> None:
-        self.handler = handler
-        self.item = item
-        self.result: Any = None
+        super().__init__(handler, item)
         self.tell = tell
-
-
-_Handed = _Waiting | _Awaiting | _Telling
 
 
 def _tell(batch: Sequence[_Handed]) -> None:
@@ -177,7 +181,7 @@ def _tell(batch: Sequence[_Handed]) -> None:
             waiting.done.release()
         elif isinstance(waiting, _Telling):
             _tell_one(waiting)
-        else:
+        elif isinstance(waiting, _Awaiting):
             awaiting.setdefault(waiting.future.get_loop(), []).append(waiting)
     for loop, told in awaiting.items():
         with suppress(RuntimeError):  # a loop that is closed has nobody left who waits

@@ -30,13 +30,18 @@ class Answer(NamedTuple):
 
     async def send(self, send: Send) -> None:
         """Hand it to the server."""
-        await send({"type": "http.response.start", "status": self.code, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body})
+        for message in self._messages:
+            await send(message)
 
     def send_now(self, send: Callable[[dict[str, Any]], object]) -> None:
         """Hand it to a server that takes it at once, without waiting for it to have gone."""
-        send({"type": "http.response.start", "status": self.code, "headers": self.headers})
-        send({"type": "http.response.body", "body": self.body})
+        for message in self._messages:
+            send(message)
+
+    @property
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        yield {"type": "http.response.start", "status": self.code, "headers": self.headers}
+        yield {"type": "http.response.body", "body": self.body}
 
 
 class Headers(Mapping[str, str]):

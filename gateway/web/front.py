@@ -60,7 +60,7 @@ class Front:
     def may_be_direct(self, store_id: str) -> bool:
         """Whether a webhook can be taken in without waiting for anything but its commit; for any thread."""
         gateway = self.gateway
-        is_easy = store_id in gateway.stores and not gateway.telling.is_tracing
+        is_easy = gateway.settings.store(store_id) is not None and not gateway.telling.is_tracing
         return is_easy and self._look.is_fresh and gateway.database.waiting_writes < MOST_UNDER_WAY
 
     async def _receive(self, store_id: str, headers: Headers, receive: Receive) -> Told:
@@ -74,7 +74,7 @@ class Front:
             self._under_way -= 1
 
     async def _receipt(self, store_id: str, headers: Headers, receive: Receive, body: Body) -> Receipt:
-        is_known = store_id in self.gateway.stores
+        is_known = self.gateway.settings.store(store_id) is not None
         try:
             sent = await self._sent(headers, receive, body) if is_known else b""
         except (BodyTooLarge, NotRecorded) as error:

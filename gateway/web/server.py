@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.util import Finalize
@@ -28,7 +28,6 @@ from gateway.web.front import Front
 
 _log = logging.getLogger(__name__)
 
-Application = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]  # ASGI
 AsideApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # WSGI
 
 STOP_SECONDS: Final = 8  # of the ten that a stop may take
@@ -45,7 +44,7 @@ class Served:
     `stop` is told how many seconds it may take.
     """
 
-    application: Application
+    application: Front
     stop: Callable[[float], None]
 
 
@@ -79,8 +78,7 @@ def serve(build: Callable[[], Served], *, host: str, port: int, workers: int) ->
 def _serve_here(build: Callable[[], Served], options: dict[str, Any]) -> None:
     """One process: no supervisor beside it that holds a second copy of everything, or outlives it."""
     served = build()
-    if isinstance(served.application, Front):
-        _begin_directly(served.application)
+    _begin_directly(served.application)
     server = _Here(**options | {"workers_kill_timeout": _SENDER_SECONDS})
     try:
         server.serve(target_loader=lambda: served.application, wrap_loader=False)
@@ -156,11 +154,10 @@ def refuse_taken_port(host: str, port: int, *, named: str = "web.port") -> None:
             raise StartRefused(f"{host}:{port} {word}; choose another with {named}") from error
 
 
-def _begin(build: Callable[[], Served], parent: int) -> Application:
+def _begin(build: Callable[[], Served], parent: int) -> Front:
     die_with(parent)
     served = build()
-    if isinstance(served.application, Front):
-        _begin_directly(served.application)
+    _begin_directly(served.application)
     Finalize(
         None, served.stop, (STOP_SECONDS,), exitpriority=100
     )  # runs when the process has answered its last request

@@ -22,12 +22,10 @@ from gateway.storage.database import Database
 from gateway.storage.outcomes import Attempt, Settled
 from gateway.storage.queue import Claimed
 from gateway.worker.lane import Lane
-from gateway.worker.outcomes import Outcomes
+from gateway.worker.outcomes import APART_SECONDS, TROUBLE_SECONDS, Outcomes
 
 _TOGETHER: Final = 32  # deliveries prepared by one look at what is known
-_APART_SECONDS: Final = 0.005  # from one claim to the next: what comes in between shares the next one
 _BUG_DELAY: Final = timedelta(minutes=1)
-_TROUBLE_SECONDS: Final = 1.0
 _SET_BACK: Final = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
@@ -107,13 +105,13 @@ class Worker:
                 is_busy = self.step(is_rung=is_rung)
             except NotRecorded as refused:
                 _log.warning("cannot claim: %s", refused)
-                self._is_stopping.wait(_TROUBLE_SECONDS)
+                self._is_stopping.wait(TROUBLE_SECONDS)
             except Exception:
                 _log.exception("the delivery loop failed and goes on")
-                self._is_stopping.wait(_TROUBLE_SECONDS)
+                self._is_stopping.wait(TROUBLE_SECONDS)
             else:
                 is_rung = is_busy or self._database.wait(self._pace.poll_seconds)
-                self._is_stopping.wait(max(0.0, began + _APART_SECONDS - time.monotonic()))
+                self._is_stopping.wait(max(0.0, began + APART_SECONDS - time.monotonic()))
 
     def step(self, *, is_rung: bool = False) -> bool:
         """Claim once and hand out what came; False when no more is due than was taken, or nothing can be started.

@@ -14,8 +14,8 @@ from gateway.storage.outcomes import Settled, settle
 _BATCH: Final = 256
 _GATHER: Final = 64  # outcomes that are worth a transaction at once; fewer wait for more to come
 _GATHER_SECONDS: Final = 0.02
-_APART_SECONDS: Final = 0.005  # from one transaction to the next
-_TROUBLE_SECONDS: Final = 1.0
+APART_SECONDS: Final = 0.005  # from one transaction to the next: what comes in between shares it
+TROUBLE_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Outcomes:
     def _wait_apart(self) -> None:
         """Let a moment pass since the last batch, in which more may come."""
         if not self._is_closed:
-            time.sleep(max(0.0, self._began + _APART_SECONDS - time.monotonic()))
+            time.sleep(max(0.0, self._began + APART_SECONDS - time.monotonic()))
         self._began = time.monotonic()
 
     def _write(self, batch: Sequence[Settled]) -> None:
@@ -79,7 +79,7 @@ class Outcomes:
                 self._settle(batch)
             except NotRecorded as refused:
                 _log.warning("cannot write %d outcomes yet: %s", len(batch), refused)
-                time.sleep(min(_TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
+                time.sleep(min(TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
             except Exception:
                 _log.exception("cannot write %d outcomes together", len(batch))
                 self._write_alone(batch)

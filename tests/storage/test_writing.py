@@ -209,3 +209,8 @@ def test_whoever_is_told_by_the_writer_hears_every_result_and_stops_nobody() -> 
     assert heard == ["first", "second", "last"]
     with pytest.raises(NotRecorded, match="stopping"):
         writers.submit_then(write, "late", hear)
+
+
+def test_nobody_waits_for_a_writer_that_is_not_there() -> None:
+    with pytest.raises(RuntimeError, match="forwarded"):
+        Writers(lambda _: None, threads=0).submit(lambda _, items: items, "item")
