@@ -27,7 +27,7 @@ from gateway.redact.apply import Rules
 from gateway.settings import DestinationSettings, Settings, StoreSettings, decode_key, load_settings
 from gateway.storage.database import Database
 from gateway.storage.keys import open_keyring
-from gateway.storage.policies import seed_policy
+from gateway.storage.policies import lock_policies, seed_policy
 from gateway.storage.sealing import Keyring
 from gateway.storage.statements import Connection
 
@@ -166,6 +166,7 @@ def _seed_policies(settings: Settings, database: Database) -> None:
 
 
 def _seed(connection: Connection, policies: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
+    lock_policies(connection, policies)  # processes that start together read the same file
     for store_id, policy in policies.items():
         seed_policy(connection, store_id, policy, now)
 

@@ -1,6 +1,6 @@
 """Policies as versioned rows: who or what changed them, when, and to what."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,17 +8,23 @@ from sqlalchemy import Connection, and_, func, insert, select
 
 from gateway.storage.bulk import select_rows
 from gateway.storage.statements import Row
+from gateway.storage.streams import lock_streams
 from gateway.storage.tables import policies
 
 FROM_FILE = "settings.toml"
 _NEWEST: Final = select(policies.c.store_id, func.max(policies.c.version).label("newest")).group_by(policies.c.store_id)
 
 
+def lock_policies(connection: Connection, store_ids: Collection[str]) -> None:
+    """Let nobody else add a version for these stores until this transaction ends; before the newest is looked at."""
+    lock_streams(connection, {(store_id, "policy") for store_id in store_ids})
+
+
 def seed_policy(connection: Connection, store_id: str, file_values: Mapping[str, Any], now: datetime) -> int:
     """Make a version of what settings.toml changed since the last version that came from it; return the newest.
 
     A key counts as changed only when its value in the file differs from what the file said then, so that a restart
-    never undoes what was set in the admin pages.
+    never undoes what was set in the admin pages. The store's policies are locked.
     """
     newest = newest_policy(connection, store_id)
     if newest is None:
@@ -40,7 +46,7 @@ def add_policy(
     *,
     file_values: Mapping[str, Any] | None = None,
 ) -> int:
-    """Add the next version; return its number, counted from 1 per store."""
+    """Add the next version; return its number, counted from 1 per store. The store's policies are locked."""
     newest = select(func.max(policies.c.version)).where(policies.c.store_id == store_id)
     version = (connection.execute(newest).scalar() or 0) + 1
     row = {

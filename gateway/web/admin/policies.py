@@ -10,7 +10,7 @@ from gateway.errors import RequestInvalid
 from gateway.flow.policies import policy_of
 from gateway.flow.whatif import LAST_DAYS, LAST_ORDERS, WhatIf, what_if
 from gateway.storage.audits import Audit, write_audit
-from gateway.storage.policies import add_policy, newest_policy
+from gateway.storage.policies import add_policy, lock_policies, newest_policy
 from gateway.storage.reading.policies import PolicyVersion, read_newest, read_versions
 from gateway.storage.statements import Connection
 from gateway.web.admin import policy_form
@@ -75,6 +75,7 @@ def _save(store_id: str, values: Mapping[str, Any], based_on: str) -> int | None
     now, actor = running().database.now(), the_user().name
 
     def job(connection: Connection) -> int | None:
+        lock_policies(connection, [store_id])
         newest = newest_policy(connection, store_id)
         if str(newest["version"] if newest else 0) != based_on:
             return None
