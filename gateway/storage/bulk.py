@@ -68,7 +68,7 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, ke
     if connection.dialect.name == "sqlite":
         change_each(connection, plan.text, [plan.values(row) for row in rows])
     else:
-        change(connection, plan.json_text, plan.as_json(rows))
+        change(connection, plan.json_text, plan.as_json(rows) | {"keys": [row[key] for row in rows]})
 
 
 def select_rows(connection: Connection, statement: Select[Any], parameters: Row) -> list[Row]:
@@ -181,7 +181,10 @@ class _UpdatePlan(_RowsPlan):
         changes = ", ".join(f"{quote(column.name)} = ?" for column in columns)
         self.text = f"UPDATE {table.name} SET {changes} WHERE {quote(key)} = ?"  # noqa: S608 - own names
         picked = ", ".join(f"{quote(column.name)} = {_picked([column], dialect)}" for column in columns)
-        is_named = f"{table.name}.{quote(key)} = given.{quote(key)}"
+        column = f"{table.name}.{quote(key)}"
+        kind = table.c[key].type.compile(dialect)
+        # The list says it once more, so that no plan reads the whole table.
+        is_named = f"{column} = given.{quote(key)} AND {column} = ANY(CAST(%(keys)s AS {kind}[]))"
         self.json_text = f"UPDATE {table.name} SET {picked} FROM {self.source} WHERE {is_named}"  # noqa: S608 - likewise
 
 

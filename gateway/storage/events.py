@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.storage.database import Database
 from gateway.storage.queue import NewDelivery
-from gateway.storage.statements import Row, is_among
+from gateway.storage.statements import Row, rows_by
 from gateway.storage.tables import deliveries, events
 from gateway.storage.waiting import cancel
 
@@ -31,13 +31,8 @@ class Discarded:
 
 def known_events(connection: Connection, keys: Collection[Key]) -> set[Key]:
     """Return which of these events were recorded before."""
-    found: set[Key] = set()
-    wanted = sorted(keys)
-    for start in range(0, len(wanted), _CHUNK):
-        among = is_among((events.c.store_id, events.c.event_id), wanted[start : start + _CHUNK])
-        rows = connection.execute(select(events.c.store_id, events.c.event_id).where(among))
-        found |= {(row.store_id, row.event_id) for row in rows}
-    return found
+    rows = rows_by(connection, events, ("store_id", "event_id"), keys)
+    return {(row["store_id"], row["event_id"]) for row in rows}
 
 
 def add_events(connection: Connection, rows: Sequence[Row]) -> None:

@@ -1,13 +1,29 @@
 """Lists as one parameter, so that a statement stays the same whatever their length: it is built and planned once.
 
-SQLite reads a whole table for `(a, b) IN (VALUES ...)`, but uses an index for `(a, b) IN (SELECT ...)`.
+SQLite reads a whole table for `(a, b) IN (VALUES ...)`, but uses an index for `(a, b) IN (SELECT ...)`. PostgreSQL
+keeps the plan that it made while a table was small, and reads all of it when it has grown; what runs for every order
+therefore asks for each key by itself.
 """
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Integer, Text, any_, bindparam, literal, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    literal,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -16,9 +32,24 @@ from sqlalchemy.sql.functions import FunctionElement
 def is_in_rows(columns: Sequence[Any], rows: BindParameter[Any]) -> ColumnElement[bool]:
     """Return `(a, b) IN :rows` for columns of text and whole numbers; `rows` holds what `rows_parameter` returns."""
     value = _Each(rows).table_valued("value").c.value
-    kinds = [_Number if isinstance(column.type, Integer) else _Item for column in columns]
-    items = [kind(value, literal(at)) for at, kind in enumerate(kinds)]
-    return tuple_(*columns).in_(select(*items))
+    return tuple_(*columns).in_(select(*_items(columns, value)))
+
+
+def select_by_rows(dialect: str, wanted: Select[Any], columns: Sequence[Any], rows: BindParameter[Any]) -> Select[Any]:
+    """Return `wanted` where `(a, b) IN :rows`, which must all differ; on PostgreSQL by one look into an index each."""
+    if dialect != "postgresql":
+        return wanted.where(is_in_rows(columns, rows))
+    each = _Each(rows).table_valued("value")
+    is_named = [column == item for column, item in zip(columns, _items(columns, each.c.value), strict=True)]
+    found = (
+        wanted.where(*is_named).correlate(each).offset(literal_column("0", Integer)).lateral()
+    )  # the offset keeps it as it is
+    return select(*found.c).select_from(each).join(found, true())
+
+
+def by_itself(dialect: str, wanted: Select[Any]) -> Select[Any]:
+    """Return `wanted` so that PostgreSQL runs it anew for each row around it, and joins it with nothing."""
+    return wanted.offset(literal_column("0", Integer)) if dialect == "postgresql" else wanted
 
 
 def rows_parameter(rows: Collection[Sequence[str | int | None]]) -> str:
@@ -36,6 +67,11 @@ def is_in_ids(dialect: str, column: ColumnElement[Any], name: str = "ids") -> Co
 def ids_parameter(dialect: str, ids: Collection[int]) -> Any:
     """Return ids as the parameter of `is_in_ids`."""
     return list(ids) if dialect == "postgresql" else orjson.dumps(list(ids)).decode()
+
+
+def _items(columns: Sequence[Any], value: ColumnElement[Any]) -> list[FunctionElement[Any]]:
+    kinds = [_Number if isinstance(column.type, Integer) else _Item for column in columns]
+    return [kind(value, literal(at)) for at, kind in enumerate(kinds)]
 
 
 class _Each(FunctionElement[Any]):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Delete, Select, delete, exists, insert, or_, 
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
 from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows, update_rows
-from gateway.storage.lists import ids_parameter, is_in_ids
+from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import attempts, bodies, deliveries, destinations
@@ -171,8 +171,8 @@ def _select_claimed(dialect: str) -> Select[Any]:
 
 @cache
 def _drop_unneeded(dialect: str) -> Delete:
-    is_needed = exists().where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
-    return delete(bodies).where(is_in_ids(dialect, bodies.c.id), ~is_needed)
+    needing = select(deliveries.c.id).where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
+    return delete(bodies).where(is_in_ids(dialect, bodies.c.id), ~by_itself(dialect, needing).exists())
 
 
 def _is_held(one: Settled, row: Row | None) -> bool:

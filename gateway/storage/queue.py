@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
+    Select,
     Text,
     Update,
     bindparam,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows
 from gateway.storage.database import announce_work
-from gateway.storage.lists import ids_parameter, is_in_ids, is_in_rows, rows_parameter
+from gateway.storage.lists import ids_parameter, is_in_ids, rows_parameter, select_by_rows
 from gateway.storage.outcomes import count_lost_attempts, end_marked
 from gateway.storage.pausing import take_probe
 from gateway.storage.streams import at_once_if_head, lock_streams
@@ -228,18 +229,10 @@ def _without_paused(
 
 def _busy_streams(connection: Connection, new: Sequence[NewDelivery]) -> set[tuple[str, str, str]]:
     streams = sorted({(one.store_id, one.stream) for one in new})
-    found = select_rows(connection, _BUSY, {"streams": rows_parameter(streams)})
+    found = select_rows(connection, _busy(connection.dialect.name), {"streams": rows_parameter(streams)})
     return {(row["store_id"], row["stream"], row["destination_id"]) for row in found}
 
 
-_BUSY: Final = (
-    select(deliveries.c.store_id, deliveries.c.stream, deliveries.c.destination_id)
-    .distinct()
-    .where(
-        deliveries.c.finished_at.is_(None),
-        is_in_rows((deliveries.c.store_id, deliveries.c.stream), bindparam("streams", type_=Text)),
-    )
-)
 _INSERT: Final = insert(deliveries).inline()
 _IS_DUE: Final = (
     select(deliveries.c.id)
@@ -256,6 +249,13 @@ _DUE: Final = (
 _PAUSED: Final = select(destinations.c.destination_id, destinations.c.paused_at, destinations.c.probe_at).where(
     destinations.c.paused_at.is_not(None)
 )
+
+
+@cache
+def _busy(dialect: str) -> Select[Any]:
+    stream = (deliveries.c.store_id, deliveries.c.stream)
+    open_ones = select(*stream, deliveries.c.destination_id).distinct().where(deliveries.c.finished_at.is_(None))
+    return select_by_rows(dialect, open_ones, stream, bindparam("streams", type_=Text))
 
 
 @cache

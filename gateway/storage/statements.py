@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Text, b
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.bulk import execute_rows, select_rows
-from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.lists import is_in_rows, rows_parameter, select_by_rows
 
 __all__ = [
     "Connection",
@@ -50,7 +50,7 @@ def rows_by(
     if not wanted:
         return []
     given = {"keys": rows_parameter(wanted)}
-    return select_rows(connection, _select_by(table, columns), given)
+    return select_rows(connection, _select_by(connection.dialect.name, table, columns), given)
 
 
 # Building a statement costs more than running it, so each is built once.
@@ -77,9 +77,9 @@ def insert_ignoring_of(dialect: str, table: Table) -> Insert:
 
 
 @lru_cache(maxsize=256)
-def _select_by(table: Table, columns: tuple[str, ...]) -> Select[Any]:
+def _select_by(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[Any]:
     named = [table.c[name] for name in columns]
-    return select(table).where(is_in_rows(named, bindparam("keys", type_=Text)))
+    return select_by_rows(dialect, select(table), named, bindparam("keys", type_=Text))
 
 
 def is_among(columns: Sequence[Any], values: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:

@@ -9,11 +9,12 @@ import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Update,
     and_,
+    any_,
     bindparam,
     case,
-    exists,
     func,
     literal,
     select,
@@ -24,7 +25,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import execute_plan
 from gateway.storage.database import announce_work
 from gateway.storage.driver import fetch
-from gateway.storage.lists import ids_parameter, is_in_ids
+from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
 from gateway.storage.tables import Instant, deliveries
 
 # The order of the keys is the same for everybody, so that two transactions never wait for each other.
@@ -84,13 +85,16 @@ def _head_beside() -> Any:
     )
 
 
-def _has_claimable() -> Any:
-    return exists().where(
-        _claimable.c.store_id == deliveries.c.store_id,
-        _claimable.c.stream == deliveries.c.stream,
-        _claimable.c.destination_id == deliveries.c.destination_id,
-        _claimable.c.finished_at.is_(None),
-        _claimable.c.claimable_at.is_not(None),
+def _claimable_beside(dialect: str) -> Select[Any]:
+    return by_itself(
+        dialect,
+        select(_claimable.c.id).where(
+            _claimable.c.store_id == deliveries.c.store_id,
+            _claimable.c.stream == deliveries.c.stream,
+            _claimable.c.destination_id == deliveries.c.destination_id,
+            _claimable.c.finished_at.is_(None),
+            _claimable.c.claimable_at.is_not(None),
+        ),
     )
 
 
@@ -100,8 +104,15 @@ def _promote(dialect: str) -> Update:
     now = bindparam("now", type_=Instant)
     is_held = and_(deliveries.c.state == DeliveryState.HELD, deliveries.c.hold_until > now)
     heads = select(_head_beside()).where(is_in_ids(dialect, _beside.c.id))
+    is_head: ColumnElement[bool] = deliveries.c.id.in_(heads)
+    if dialect == "postgresql":  # which would rather look at every delivery for whether it is one
+        is_head = deliveries.c.id == any_(func.array(heads.scalar_subquery()))
     return (
         update(deliveries)
-        .where(deliveries.c.id.in_(heads), deliveries.c.claimable_at.is_(None), ~_has_claimable())
+        .where(
+            is_head,
+            deliveries.c.claimable_at.is_(None),
+            ~_claimable_beside(dialect).exists(),
+        )
         .values(claimable_at=case((is_held, deliveries.c.hold_until), else_=now))
     )

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Final
+from functools import cache
+from operator import itemgetter
+from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, Text, bindparam, delete, insert, select
+from sqlalchemy import Connection, Insert, Select, Text, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.consent import Channel, Evidence
 from gateway.storage.bulk import insert_returning, insert_together, select_rows
 from gateway.storage.consent import evidence_of
-from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.lists import rows_parameter, select_by_rows
 from gateway.storage.statements import Row, insert_ignoring_of, is_among, upsert, upsert_of
 from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, records, webhooks
 
@@ -19,15 +20,6 @@ Key = tuple[str, str]  # store id and the id or hash
 
 _KEEP: Final = ("seen_at",)
 _ADD_BODIES: Final = insert(bodies).returning(bodies.c.id)
-_PARKED: Final = (
-    select(parked.c.key_hash, records)
-    .join(records, records.c.id == parked.c.record_id)
-    .where(
-        is_in_rows((parked.c.store_id, parked.c.key_hash), bindparam("keys", type_=Text)),
-        parked.c.expires_at > bindparam("now", type_=Instant),
-    )
-    .order_by(records.c.id)
-)
 
 
 def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> set[Key]:
@@ -41,8 +33,11 @@ def parked_signals(
 ) -> dict[Key, list[tuple[Evidence, Channel]]]:
     """Return the signals that wait for an order under these key hashes, oldest first."""
     found: dict[Key, list[tuple[Evidence, Channel]]] = {}
-    waiting = {"keys": rows_parameter(sorted(set(keys))), "now": now} if keys else None
-    for row in select_rows(connection, _PARKED, waiting) if waiting else ():
+    if not keys:
+        return found
+    waiting = {"keys": rows_parameter(sorted(set(keys))), "now": now}
+    rows = select_rows(connection, _parked(connection.dialect.name), waiting)
+    for row in sorted(rows, key=itemgetter("id")):
         one = (evidence_of(row), Channel(row["channel"]))
         found.setdefault((row["store_id"], row["key_hash"]), []).append(one)
     return found
@@ -79,7 +74,14 @@ def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:
     return sorted(row[0] for row in insert_returning(connection, _ADD_BODIES, rows))  # numbers rise in order
 
 
-@lru_cache(maxsize=2)
+@cache
+def _parked(dialect: str) -> Select[Any]:
+    waiting = select(parked.c.key_hash, records).join(records, records.c.id == parked.c.record_id)
+    in_time = waiting.where(parked.c.expires_at > bindparam("now", type_=Instant))
+    return select_by_rows(dialect, in_time, (parked.c.store_id, parked.c.key_hash), bindparam("keys", type_=Text))
+
+
+@cache
 def _insert_new(dialect: str) -> Insert:
     insert_any = postgresql.insert(webhooks) if dialect == "postgresql" else sqlite.insert(webhooks)
     insert_new = insert_any.on_conflict_do_nothing()

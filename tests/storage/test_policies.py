@@ -2,7 +2,6 @@
 
 import threading
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, select, text
 
@@ -19,12 +18,12 @@ _WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
 def test_a_process_that_starts_beside_another_waits_for_its_policy(postgres_url: str) -> None:
     settings = settings_for(postgres_url)
-    database, failed = Database(postgres_url), list[BaseException]()
+    database, failed = Database(postgres_url), list[Exception]()
 
     def start_another() -> None:
         try:
             build(settings).close()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - the test shows it
             failed.append(error)
 
     other = threading.Thread(target=start_another)
@@ -37,6 +36,6 @@ def test_a_process_that_starts_beside_another_waits_for_its_policy(postgres_url:
 
     database.write(seed)
     other.join()
-    versions: list[Any] = database.read(lambda c: c.execute(select(policies.c.store_id, policies.c.version)).all())
+    versions = database.read(lambda c: list(c.execute(select(policies.c.store_id, policies.c.version))))
     database.close()
     assert (failed, versions) == ([], [("acme", 1)])
