@@ -125,8 +125,9 @@ class _RowsPlan:
         self._is_single = len(columns) == 1
         self._sealed = [column.name for column in columns if isinstance(column.type, LargeBinary)]
         in_json = [column for column in columns if column.name not in self._sealed]
-        kinds = [(column.name, column.type) for column in in_json]
-        self._in_json = [(name, None if isinstance(kind, JSON) else _binder(kind, dialect)) for name, kind in kinds]
+        named = zip(columns, binders, strict=True)
+        told = [(column, convert) for column, convert in named if not isinstance(column.type, (JSON, LargeBinary))]
+        self._told = [(column.name, convert) for column, convert in told if convert is not None]
         self.source = _source(in_json, self._sealed, dialect) if dialect.name != "sqlite" else ""
 
     def values(self, row: Row) -> tuple[Any, ...]:
@@ -139,14 +140,13 @@ class _RowsPlan:
 
     def as_json(self, rows: Sequence[Row]) -> Row:
         """Return all rows as one parameter, with what is no text beside it."""
-        if self._defaults:
-            rows = [{**{name: make() for name, make in self._defaults.items()}, **row} for row in rows]
-        told = [
-            {name: row[name] if convert is None else convert(row[name]) for name, convert in self._in_json}
-            for row in rows
-        ]
-        given: Row = {"rows": orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS).decode()}
-        return given | {name: [row[name] for row in rows] for name in self._sealed}
+        told = [{**{name: make() for name, make in self._defaults.items()}, **row} for row in rows]
+        given: Row = {name: [row.pop(name) for row in told] for name in self._sealed}
+        for row in told:
+            for name, convert in self._told:
+                if row[name] is not None:
+                    row[name] = convert(row[name])
+        return given | {"rows": orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS).decode()}
 
 
 class _InsertPlan(_RowsPlan):

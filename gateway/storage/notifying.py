@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 import psycopg
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.storage.driver import change
 from gateway.storage.listening import Bell
 
 _CHANNEL: Final = "gateway_work"
@@ -65,7 +66,7 @@ class PostgresBell(Bell):
 
     def _notify(self) -> None:
         with contextlib.suppress(SQLAlchemyError), self._engine.connect() as connection:
-            connection.execute(text(f"NOTIFY {_CHANNEL}"))
+            change(connection, f"NOTIFY {_CHANNEL}")
 
     def _listen(self) -> None:
         while not self._is_closed.is_set():
@@ -78,5 +79,8 @@ class PostgresBell(Bell):
             connection.execute(f"LISTEN {_CHANNEL}")
             self.ring_here()  # what was made before this moment was not heard
             while not self._is_closed.is_set():
-                for _ in connection.notifies(timeout=_RETRY_SECONDS, stop_after=1):
-                    self.ring_here()
+                with contextlib.closing(connection.notifies(timeout=_RETRY_SECONDS)) as rings:
+                    for _ in rings:
+                        self.ring_here()
+                        if self._is_closed.is_set():
+                            break
