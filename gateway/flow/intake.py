@@ -1,6 +1,6 @@
 """Webhooks in: what one transaction records of a batch - digest, body, order, consent and deliveries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,42 +12,33 @@ from gateway.flow.linking import is_renewal, kept_links, linked_row
 from gateway.model.consent import Category, Channel, Evidence, OrderConsent
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.order import Order, Origin, Subscription
-from gateway.storage import queue
 from gateway.storage.consent import (
-    add_records,
     copied_to_json,
     lower,
     order_columns,
     order_consent_of,
-    order_rows,
     record_row,
     stamp_of,
 )
-from gateway.storage.queue import NewDelivery
-from gateway.storage.sessions import session_evidence
+from gateway.storage.queue import NewDelivery, delivery_rows, release
 from gateway.storage.statements import Connection, Row
 from gateway.storage.streams import lock_streams
 from gateway.storage.subscriptions import record_subscriptions
-from gateway.storage.webhooks import (
-    insert_webhooks,
-    parked_signals,
-    put_orders_and_bodies,
-    take_parked,
-)
+from gateway.storage.webhooks import Before, Ids, insert_webhooks, look_before, take_parked, write_batch
+
+Key = tuple[str, str]  # store id, and order id or the webhook's own key
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What one transaction knows and writes."""
+    """What one transaction knows and writes; `ids` by the webhook's key."""
 
-    orders: dict[tuple[str, str], Row]
-    parked: dict[tuple[str, str], list[tuple[Evidence, Channel]]]
-    sessions: dict[tuple[str, str], Evidence]
+    before: Before
     behind: Behind
-    seen_before: frozenset[tuple[str, str]]
-    changed: set[tuple[str, str]] = field(default_factory=set)
+    ids: dict[Key, Ids]
+    orders: dict[Key, Row]
+    changed: set[Key] = field(default_factory=set)
     records: list[Row] = field(default_factory=list)
-    record_owners: list[tuple[str, str] | None] = field(default_factory=list)
     lowerings: list[Row] = field(default_factory=list)
     released: list[tuple[str, str, datetime]] = field(default_factory=list)
 
@@ -55,17 +46,16 @@ class _Batch:
 def record_webhooks(connection: Connection, items: Sequence[Intake]) -> list[Taken]:
     """Record a batch in the caller's transaction; answers are in the order of the items."""
     lock_streams(connection, {(item.store_id, name) for item in items for name in _locks(item)})
-    fresh = _first_seen(connection, items)
+    ids = insert_webhooks(connection, [_webhook_row(item) for item in items])
+    fresh = _first_of_each(items, ids)
     accepted = [item for at, item in enumerate(items) if at in fresh and not item.webhook.ignored]
-    batch = _load(connection, accepted)
+    batch = _load(connection, accepted, ids)
     for item in accepted:
         if item.webhook.order is not None:
             _take_order(batch, item, item.webhook.order)
         elif item.webhook.subscription is not None:
             _take_link(batch, item, item.webhook.subscription)
-    taken = [item for item in accepted if item.targets and item.sealed is not None]
-    body_ids = _write(connection, batch, accepted, taken)
-    _enqueue(connection, batch, taken, body_ids)
+    _write(connection, batch, accepted)
     for item in accepted:
         if item.webhook.erasure is not None:
             erase_person(connection, item.store_id, item.webhook.erasure, item.email_hash, item.received_at)
@@ -88,46 +78,52 @@ def _taken(item: Intake, *, is_fresh: bool) -> Taken:
     return Taken(status="accepted", deliveries=len(item.targets))
 
 
-def _first_seen(connection: Connection, items: Sequence[Intake]) -> set[int]:
-    """Insert the digests; return the positions of those that were not there before."""
-    rows = [
-        {
-            "store_id": item.store_id,
-            "key": item.webhook.key,
-            "guard": item.webhook.guard,
-            "topic": item.webhook.topic,
-            "resource_id": item.webhook.resource_id,
-            "order_id": item.webhook.order_id,
-            "status": "ignored" if item.webhook.ignored else "accepted",
-            "reason": item.webhook.ignored,
-            "via": item.via,
-            "received_at": item.received_at,
-        }
-        for item in items
-    ]
-    inserted = insert_webhooks(connection, rows)
-    fresh: set[int] = set()
+def _webhook_row(item: Intake) -> Row:
+    return {
+        "store_id": item.store_id,
+        "key": item.webhook.key,
+        "guard": item.webhook.guard,
+        "topic": item.webhook.topic,
+        "resource_id": item.webhook.resource_id,
+        "order_id": item.webhook.order_id,
+        "status": "ignored" if item.webhook.ignored else "accepted",
+        "reason": item.webhook.ignored,
+        "via": item.via,
+        "received_at": item.received_at,
+    }
+
+
+def _first_of_each(items: Sequence[Intake], fresh: Collection[Key]) -> set[int]:
+    """Return the positions of the webhooks that were not there before; of those that are there twice, the first."""
+    first: dict[Key, int] = {}
     for at, item in enumerate(items):
-        key = (item.store_id, item.webhook.key)
-        if key in inserted:
-            inserted.discard(key)
-            fresh.add(at)
-    return fresh
+        first.setdefault(_key(item), at)
+    return {at for key, at in first.items() if key in fresh}
 
 
-def _load(connection: Connection, items: Sequence[Intake]) -> _Batch:
+def _key(item: Intake) -> Key:
+    return item.store_id, item.webhook.key
+
+
+def _is_taken(item: Intake) -> bool:
+    """Whether anybody is to get it."""
+    return bool(item.targets) and item.sealed is not None
+
+
+def _load(connection: Connection, items: Sequence[Intake], ids: dict[Key, Ids]) -> _Batch:
+    if not items:
+        return _Batch(before=Before(), behind=Behind(), ids=ids, orders={})
     with_order = [item for item in items if item.webhook.order is not None]
-    keys = [(item.store_id, key_hash) for item in with_order for key_hash in item.key_hashes]
-    hashes = [(item.store_id, item.session_hash) for item in with_order if item.session_hash]
-    now = items[0].received_at if items else None
-    orders = order_rows(connection, [item.order_key for item in items if item.webhook.order_id])
-    return _Batch(
-        orders=orders,
-        parked=parked_signals(connection, keys, now) if keys and now else {},
-        sessions=session_evidence(connection, hashes),
-        behind=load_behind(connection, with_order, orders),
-        seen_before=frozenset(orders),
+    before = look_before(
+        connection,
+        order_keys={item.order_key for item in items if item.webhook.order_id},
+        key_hashes={(item.store_id, key_hash) for item in with_order for key_hash in item.key_hashes},
+        session_keys={(item.store_id, item.session_hash) for item in with_order if item.session_hash},
+        streams={(item.store_id, stream_of(item)) for item in items if _is_taken(item)},
+        now=items[0].received_at,
     )
+    behind = load_behind(connection, with_order, before.orders)
+    return _Batch(before=before, behind=behind, ids=ids, orders=dict(before.orders))
 
 
 def _take_order(batch: _Batch, item: Intake, order: Order) -> None:
@@ -204,14 +200,14 @@ def _freezes_at(item: Intake, order: Order, row: Row) -> datetime:
 
 
 def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: datetime) -> None:
-    parked = [one for key_hash in item.key_hashes for one in batch.parked.get((item.store_id, key_hash), [])]
+    parked = [one for key_hash in item.key_hashes for one in batch.before.parked.get((item.store_id, key_hash), [])]
     heard = [one for one in parked if not _is_about_parent(order, row, one[0])]
     for evidence, channel in parked:
         denied = denied_categories(evidence) if _is_about_parent(order, row, evidence) else ()
         batch.lowerings += _lowering_rows(
             item, "order", order.order_id, denied, lowered_by(evidence, channel), item.received_at
         )
-    session = batch.sessions.get((item.store_id, item.session_hash or ""))
+    session = batch.before.sessions.get((item.store_id, item.session_hash or ""))
     consent = order_consent_of(row)
     is_open = heard_at < consent.frozen_at
     if session is not None and is_open and _is_in_time(session, item, consent):
@@ -230,12 +226,12 @@ def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: date
                     own,
                     Channel.ORDER,
                     item.received_at,
+                    id=batch.ids[_key(item)].record,
                     order_id=order.order_id,
                     session_hash=item.session_hash,
                     customer_id=order.customer_id,
                 )
             )
-            batch.record_owners.append(item.order_key)
     if heard:
         _apply(batch, item, order, row, heard, heard_at)
 
@@ -262,7 +258,7 @@ def _apply(
     before = order_consent_of(row)
     result = hear_together(before, heard, heard_at)
     row.update(order_columns(result.consent), record_id=before.record_id)
-    if result.is_released and item.order_key in batch.seen_before:
+    if result.is_released and item.order_key in batch.before.orders:
         batch.released.append((item.store_id, order.order_id, item.received_at))
     evidence, channel = heard[-1]
     by = lowered_by(evidence, channel)
@@ -310,20 +306,28 @@ def _said_at(order: Order) -> datetime | None:
     return order.evidence.captured_at if order.evidence else None
 
 
-def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake], taken: Sequence[Intake]) -> Sequence[int]:
-    """Write what a batch changed, and the bodies of what is taken; return the bodies' ids."""
-    ids = add_records(connection, batch.records)
-    for record_id, owner in zip(ids, batch.record_owners, strict=True):
-        if owner is not None and batch.orders[owner]["consent_state"] is not None:
-            batch.orders[owner]["record_id"] = batch.orders[owner]["record_id"] or record_id
-    changed = [batch.orders[key] for key in sorted(batch.changed)]
+def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) -> None:
+    """Write what a batch changed, the bodies of what is taken, and its deliveries."""
+    for record in batch.records:
+        order = batch.orders[record["store_id"], record["order_id"]]
+        if order["consent_state"] is not None:
+            order["record_id"] = order["record_id"] or record["id"]
     with_order = [item for item in accepted if item.webhook.order is not None]
+    taken = [item for item in accepted if _is_taken(item)]
     keys = {(item.store_id, key_hash): item.webhook.order_id for item in with_order for key_hash in item.key_hashes}
-    body_ids = put_orders_and_bodies(connection, changed, keys, [_body_row(item) for item in taken])
-    take_parked(connection, [key for key in keys if key in batch.parked])
-    lower(connection, batch.lowerings)
+    new = [_new_delivery(item, target, batch) for item in taken for target in item.targets]
     for store_id, order_id, now in batch.released:
-        queue.release(connection, store_id=store_id, order_id=order_id, now=now)
+        release(connection, store_id=store_id, order_id=order_id, now=now)
+    write_batch(
+        connection,
+        order_rows=[batch.orders[key] for key in sorted(batch.changed)],
+        keys=keys,
+        records=batch.records,
+        bodies=[_body_row(item, batch) for item in taken],
+        deliveries=delivery_rows(connection, new, batch.before.busy, now=taken[0].received_at) if taken else (),
+    )
+    take_parked(connection, [key for key in keys if key in batch.before.parked])
+    lower(connection, batch.lowerings)
     told: list[tuple[str, Subscription, datetime]] = [
         (item.store_id, item.webhook.subscription, item.received_at)
         for item in accepted
@@ -331,11 +335,11 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake], ta
     ]
     renewals = [(item.store_id, item.webhook.order, item.received_at) for item in accepted if item.webhook.order]
     record_subscriptions(connection, told, renewals)
-    return body_ids
 
 
-def _body_row(item: Intake) -> Row:
+def _body_row(item: Intake, batch: _Batch) -> Row:
     return {
+        "id": batch.ids[_key(item)].body,
         "store_id": item.store_id,
         "order_id": item.webhook.order_id,
         "customer_id": item.webhook.customer_id,
@@ -345,18 +349,7 @@ def _body_row(item: Intake) -> Row:
     }
 
 
-def _enqueue(connection: Connection, batch: _Batch, taken: Sequence[Intake], body_ids: Sequence[int]) -> None:
-    if not taken:
-        return
-    new = [
-        _new_delivery(item, target, body_id, batch)
-        for item, body_id in zip(taken, body_ids, strict=True)
-        for target in item.targets
-    ]
-    queue.enqueue(connection, new, now=taken[0].received_at, are_streams_locked=True)
-
-
-def _new_delivery(item: Intake, target: Target, body_id: int, batch: _Batch) -> NewDelivery:
+def _new_delivery(item: Intake, target: Target, batch: _Batch) -> NewDelivery:
     webhook = item.webhook
     group = webhook.group
     order = batch.orders.get(item.order_key)
@@ -373,7 +366,7 @@ def _new_delivery(item: Intake, target: Target, body_id: int, batch: _Batch) -> 
         session_hash=order["session_hash"] if order else None,
         customer_id=webhook.customer_id,
         event_id=None,
-        body_id=body_id,
+        body_id=batch.ids[_key(item)].body,
         state=DeliveryState.HELD if hold_until else DeliveryState.DUE,
         hold_until=hold_until,
         policy_version=item.policy.version,

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Dialect
 from gateway.storage.driver import change, change_each, fetch
 
 Row = dict[str, Any]
+Wanted = tuple[Select[Any], Row] | None  # a statement whose text never changes, and its parameters; or nothing to ask
 Convert = Callable[[Any], Any]
 
 _MOST_PARAMETERS: Final = 32_766  # of one statement, as SQLite comes: https://www.sqlite.org/limits.html
@@ -32,7 +33,7 @@ def execute_rows(connection: Connection, statement: Insert, rows: Sequence[Row])
         for text, values in plan.in_steps(rows):
             change(connection, text, values)
     else:
-        change(connection, plan.json_text, plan.as_json(rows))
+        change(connection, *plan.given(rows))
 
 
 def insert_returning(connection: Connection, statement: Insert, rows: Sequence[Row]) -> list[Any]:
@@ -41,23 +42,50 @@ def insert_returning(connection: Connection, statement: Insert, rows: Sequence[R
         return []
     plan = _insert_plan(statement, tuple(rows[0]), connection.dialect)
     if connection.dialect.name != "sqlite":
-        return fetch(connection, plan.json_text, plan.as_json(rows))
+        return fetch(connection, *plan.given(rows))
     return [found for text, values in plan.in_steps(rows) for found in fetch(connection, text, values)]
 
 
-def insert_together(connection: Connection, inserts: Sequence[tuple[Insert, Sequence[Row]]]) -> list[Any]:
-    """Run INSERTs into different tables, on PostgreSQL as one statement; return what the last one's RETURNING gives."""
-    *others, last = inserts
-    if connection.dialect.name == "sqlite" or not last[1]:
-        for statement, rows in others:
+def write_together(
+    connection: Connection,
+    inserts: Sequence[tuple[Insert, Sequence[Row]]],
+    *,
+    updates: Sequence[tuple[Table, Sequence[Row]]] = (),
+) -> None:
+    """Run INSERTs into different tables and UPDATEs of others by their ids, on PostgreSQL as one statement.
+
+    All of them see the tables as they were before.
+    """
+    if connection.dialect.name == "sqlite":
+        for statement, rows in inserts:
             execute_rows(connection, statement, rows)
-        return insert_returning(connection, *last)
-    told = [(statement, rows) for statement, rows in inserts if rows]
-    plans = [_insert_plan(statement, tuple(rows[0]), connection.dialect) for statement, rows in told]
-    given: Row = {}
-    for at, (plan, (_, rows)) in enumerate(zip(plans, told, strict=True)):
-        given |= {f"{at}_{name}": value for name, value in plan.as_json(rows).items()}
-    return fetch(connection, _joined(tuple(plan.json_text for plan in plans)), given)
+        for table, rows in updates:
+            update_rows(connection, table, rows)
+        return
+    dialect = connection.dialect
+    given = [_insert_plan(statement, tuple(rows[0]), dialect).given(rows) for statement, rows in inserts if rows]
+    given += [_update_plan(table, "id", tuple(rows[0]), dialect).given(rows) for table, rows in updates if rows]
+    if given:
+        named = {f"{at}_{name}": value for at, (_, one) in enumerate(given) for name, value in one.items()}
+        change(connection, _joined(tuple(text for text, _ in given)), named)
+
+
+def select_together(connection: Connection, wanted: Sequence[Wanted]) -> list[list[Row]]:
+    """Run SELECTs and return the rows of each, on PostgreSQL by one statement.
+
+    There rows come as JSON, so that no column may hold bytes, and in no certain order.
+    """
+    found: list[list[Row]] = [[] for _ in wanted]
+    asked = [(at, *one) for at, one in enumerate(wanted) if one is not None]
+    if connection.dialect.name == "sqlite" or len(asked) <= 1:
+        for at, statement, parameters in asked:
+            found[at] = select_rows(connection, statement, parameters)
+        return found
+    plans = {at: _select_plan(statement, connection.dialect) for at, statement, _ in asked}
+    given = {f"{at}_{name}": value for at, _, told in asked for name, value in plans[at].parameters(told).items()}
+    for at, row in fetch(connection, _gathered(tuple((at, plan.text) for at, plan in plans.items())), given):
+        found[at].append(plans[at].read(row))
+    return found
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
@@ -68,7 +96,7 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, ke
     if connection.dialect.name == "sqlite":
         change_each(connection, plan.text, [plan.values(row) for row in rows])
     else:
-        change(connection, plan.json_text, plan.as_json(rows) | {"keys": [row[key] for row in rows]})
+        change(connection, *plan.given(rows))
 
 
 def select_rows(connection: Connection, statement: Select[Any], parameters: Row) -> list[Row]:
@@ -107,11 +135,13 @@ class _Plan:
 
     def rows(self, found: Sequence[Any]) -> list[Row]:
         """Return rows by the names of their columns."""
-        rows = [dict(zip(self._names, values, strict=True)) for values in found]
-        for row in rows:
-            for name, convert in self._read:
-                row[name] = convert(row[name])
-        return rows
+        return [self.read(dict(zip(self._names, values, strict=True))) for values in found]
+
+    def read(self, row: Row) -> Row:
+        """Convert the driver's own values of a row, in place."""
+        for name, convert in self._read:
+            row[name] = convert(row[name])
+        return row
 
 
 class _RowsPlan:
@@ -129,6 +159,7 @@ class _RowsPlan:
         told = [(column, convert) for column, convert in named if not isinstance(column.type, (JSON, LargeBinary))]
         self._told = [(column.name, convert) for column, convert in told if convert is not None]
         self.source = _source(in_json, self._sealed, dialect) if dialect.name != "sqlite" else ""
+        self.json_text = ""
 
     def values(self, row: Row) -> tuple[Any, ...]:
         """Return one row as a driver takes it that counts its parameters."""
@@ -138,15 +169,15 @@ class _RowsPlan:
             values[at] = convert(values[at])
         return tuple(values)
 
-    def as_json(self, rows: Sequence[Row]) -> Row:
-        """Return all rows as one parameter, with what is no text beside it."""
+    def given(self, rows: Sequence[Row]) -> tuple[str, Row]:
+        """Return the statement for PostgreSQL and all rows as one parameter, with what is no text beside it."""
         told = [{**{name: make() for name, make in self._defaults.items()}, **row} for row in rows]
         given: Row = {name: [row.pop(name) for row in told] for name in self._sealed}
         for row in told:
             for name, convert in self._told:
                 if row[name] is not None:
                     row[name] = convert(row[name])
-        return given | {"rows": orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS).decode()}
+        return self.json_text, given | {"rows": orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS).decode()}
 
 
 class _InsertPlan(_RowsPlan):
@@ -186,6 +217,11 @@ class _UpdatePlan(_RowsPlan):
         # The list says it once more, so that no plan reads the whole table.
         is_named = f"{column} = given.{quote(key)} AND {column} = ANY(CAST(%(keys)s AS {kind}[]))"
         self.json_text = f"UPDATE {table.name} SET {picked} FROM {self.source} WHERE {is_named}"  # noqa: S608 - likewise
+        self._key = key
+
+    def given(self, rows: Sequence[Row]) -> tuple[str, Row]:
+        text, given = super().given(rows)
+        return text, given | {"keys": [row[self._key] for row in rows]}
 
 
 def _source(in_json: Sequence[Column[Any]], sealed: Sequence[str], dialect: Dialect) -> str:
@@ -211,6 +247,13 @@ def _joined(texts: tuple[str, ...]) -> str:
     *others, last = [text.replace("%(", f"%({at}_") for at, text in enumerate(texts)]
     beside = ", ".join(f"beside_{at} AS ({text})" for at, text in enumerate(others))
     return f"WITH {beside} {last}" if others else last
+
+
+@lru_cache(maxsize=64)
+def _gathered(texts: tuple[tuple[int, str], ...]) -> str:
+    """Return SELECTs as one whose rows and parameters carry the number of theirs."""
+    numbered = [(at, text.replace("%(", f"%({at}_")) for at, text in texts]
+    return " UNION ALL ".join(f"SELECT {at}, row_to_json(one) FROM ({text}) AS one" for at, text in numbered)  # noqa: S608
 
 
 @lru_cache(maxsize=256)

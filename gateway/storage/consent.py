@@ -1,7 +1,7 @@
 """Consent as rows: evidence, records, lowerings and what an order holds."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -21,12 +21,13 @@ from gateway.model.consent import (
     SignalState,
     Source,
 )
-from gateway.storage.bulk import execute_rows, insert_returning
-from gateway.storage.statements import Row, rows_by
+from gateway.storage.bulk import Row, Wanted, execute_rows, insert_returning
+from gateway.storage.statements import rows_by, rows_wanted
 from gateway.storage.tables import lowerings, orders, records
 
 Subject = tuple[str, str, str]  # store id, subject kind, subject
 
+ADD_RECORDS: Final = insert(records).inline()  # under ids that were given out before
 _ADD_RECORDS: Final = insert(records).returning(records.c.id)
 _SUBJECT: Final = ("store_id", "subject_kind", "subject")
 _ORDER: Final = ("store_id", "order_id")
@@ -131,7 +132,7 @@ def add_records(connection: Connection, rows: Sequence[Row]) -> list[int]:
 
 
 def record_row(
-    store_id: str, evidence: Evidence, channel: Channel, received_at: datetime, **subject: str | int | bytes | None
+    store_id: str, evidence: Evidence, channel: Channel, received_at: datetime, **given: str | int | bytes | None
 ) -> Row:
     """Return one row of `records`; every column is named, so that rows of one batch have the same shape."""
     return {
@@ -142,7 +143,7 @@ def record_row(
         "seq": None,
         "key_id": None,
         "sealed": None,
-        **subject,
+        **given,
         "channel": channel.value,
         "received_at": received_at,
         **evidence_columns(evidence),
@@ -185,4 +186,14 @@ def lowerings_of(connection: Connection, subjects: Sequence[Subject]) -> dict[Su
 
 def order_rows(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
     """Return the rows of orders by (store id, order id)."""
-    return {(row["store_id"], row["order_id"]): row for row in rows_by(connection, orders, _ORDER, keys)}
+    return orders_of(rows_by(connection, orders, _ORDER, keys))
+
+
+def orders_wanted(dialect: str, keys: Collection[tuple[str, str]]) -> Wanted:
+    """Return what `order_rows` asks, for `select_together`; `orders_of` reads the answer."""
+    return rows_wanted(dialect, orders, _ORDER, keys)
+
+
+def orders_of(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
+    """Return rows by (store id, order id)."""
+    return {(row["store_id"], row["order_id"]): row for row in rows}

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from gateway.model.delivery import DeliveryState
-from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows
+from gateway.storage.bulk import Row, Wanted, execute_plan, execute_rows, select_rows, select_together
 from gateway.storage.database import announce_work
 from gateway.storage.lists import ids_parameter, is_in_ids, rows_parameter, select_by_rows
 from gateway.storage.outcomes import count_lost_attempts, end_marked
@@ -82,30 +82,47 @@ class Claimed:
     claim: str
 
 
+APPEND: Final = insert(deliveries).inline()
+Stream = tuple[str, str, str]  # store id, stream, destination id
 _NEW: Final = tuple(field.name for field in fields(NewDelivery))
 _COLUMNS: Final = (*_NEW, "accepted_at", "claimable_at")
 _values: Final = attrgetter(*_NEW)
 _TAKEN: Final = tuple(deliveries.c[field.name] for field in fields(Claimed) if field.name != "claim")
 
 
-def enqueue(
-    connection: Connection, new: Sequence[NewDelivery], *, now: datetime, are_streams_locked: bool = False
-) -> None:
+def enqueue(connection: Connection, new: Sequence[NewDelivery], *, now: datetime) -> None:
     """Append deliveries to their streams; only the head of a stream may be claimed. Once per transaction."""
     if not new:
         return
-    if not are_streams_locked:
-        lock_streams(connection, {(one.store_id, one.stream) for one in new})
-    busy = _busy_streams(connection, new)
-    rows = []
+    streams = {(one.store_id, one.stream) for one in new}
+    lock_streams(connection, streams)
+    [found] = select_together(connection, [busy_wanted(connection.dialect.name, streams)])
+    execute_rows(connection, APPEND, delivery_rows(connection, new, busy_of(found), now=now))
+
+
+def busy_wanted(dialect: str, streams: Collection[tuple[str, str]]) -> Wanted:
+    """Return what asks which of these streams hold deliveries that are open; they are locked."""
+    return (_busy(dialect), {"streams": rows_parameter(sorted(streams))}) if streams else None
+
+
+def busy_of(rows: Sequence[Row]) -> set[Stream]:
+    """Read the answer to `busy_wanted`."""
+    return {(row["store_id"], row["stream"], row["destination_id"]) for row in rows}
+
+
+def delivery_rows(
+    connection: Connection, new: Sequence[NewDelivery], busy: Collection[Stream], *, now: datetime
+) -> list[Row]:
+    """Return rows that APPEND adds to streams of which `busy` hold something open; rings if any are due."""
+    taken, rows = set(busy), []
     for one in new:
         key = (one.store_id, one.stream, one.destination_id)
-        claimable_at = None if key in busy else (one.hold_until or now)
-        busy.add(key)
+        claimable_at = None if key in taken else (one.hold_until or now)
+        taken.add(key)
         rows.append(dict(zip(_COLUMNS, (*_values(one), now, claimable_at), strict=True)))
-    execute_rows(connection, _INSERT, rows)
     if any(row["claimable_at"] is not None and row["claimable_at"] <= now for row in rows):
         announce_work(connection)
+    return rows
 
 
 def claim(
@@ -227,13 +244,6 @@ def _without_paused(
     return allowed, stood_still
 
 
-def _busy_streams(connection: Connection, new: Sequence[NewDelivery]) -> set[tuple[str, str, str]]:
-    streams = sorted({(one.store_id, one.stream) for one in new})
-    found = select_rows(connection, _busy(connection.dialect.name), {"streams": rows_parameter(streams)})
-    return {(row["store_id"], row["stream"], row["destination_id"]) for row in found}
-
-
-_INSERT: Final = insert(deliveries).inline()
 _IS_DUE: Final = (
     select(deliveries.c.id)
     .where(deliveries.c.destination_id == bindparam("destination_id"), deliveries.c.claimable_at <= bindparam("now"))

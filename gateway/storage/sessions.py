@@ -3,16 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
 
 from gateway.model.consent import GATING, Basis, Choices, Evidence, SignalState, Source
 from gateway.model.session import Said, SessionConsent, SessionState
-from gateway.storage.statements import Row, insert_ignoring, rows_by, upsert
+from gateway.storage.bulk import Row, Wanted
+from gateway.storage.statements import insert_ignoring, rows_by, rows_wanted, upsert
 from gateway.storage.tables import customers, sessions
 
 Key = tuple[str, str]  # store id, and session hash or customer id
+_SESSION: Final = ("store_id", "session_hash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +33,12 @@ def consent_of_row(row: Mapping[Any, Any]) -> SessionConsent:
 
 def load_visits(connection: Connection, keys: Collection[Key]) -> dict[Key, Visit]:
     """Return the sessions that are known among `keys`."""
-    return {
-        (row["store_id"], row["session_hash"]): Visit(
-            consent=consent_of_row(row), customer_id=row["customer_id"], is_stored=True
-        )
-        for row in rows_by(connection, sessions, ("store_id", "session_hash"), keys)
-    }
+    return _visits_of(rows_by(connection, sessions, _SESSION, keys))
+
+
+def visits_wanted(dialect: str, keys: Collection[Key]) -> Wanted:
+    """Return what `load_visits` asks, for `select_together`; `evidence_of_visits` reads the answer."""
+    return rows_wanted(dialect, sessions, _SESSION, keys)
 
 
 def load_customers(connection: Connection, keys: Collection[Key]) -> dict[Key, SessionConsent]:
@@ -105,9 +107,9 @@ def sessions_of_customer(connection: Connection, store_id: str, customer_id: str
     return list(connection.execute(select(sessions.c.session_hash).where(*where)).scalars())
 
 
-def session_evidence(connection: Connection, keys: Sequence[Key]) -> dict[Key, Evidence]:
+def evidence_of_visits(rows: Sequence[Row]) -> dict[Key, Evidence]:
     """Return what sessions say in which anybody was asked, by (store id, session hash)."""
-    found = {key: evidence_of_session(visit.consent) for key, visit in load_visits(connection, keys).items()}
+    found = {key: evidence_of_session(visit.consent) for key, visit in _visits_of(rows).items()}
     return {key: evidence for key, evidence in found.items() if evidence is not None}
 
 
@@ -135,6 +137,15 @@ def _columns(consent: SessionConsent) -> Row:
         "by_source": {name: _said_to_json(one) for name, one in consent.by_source.items()},
         "choices": consent.choices.as_json,
         "gpc": consent.gpc,
+    }
+
+
+def _visits_of(rows: Sequence[Row]) -> dict[Key, Visit]:
+    return {
+        (row["store_id"], row["session_hash"]): Visit(
+            consent=consent_of_row(row), customer_id=row["customer_id"], is_stored=True
+        )
+        for row in rows
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Text, bindparam, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.storage.bulk import execute_rows, select_rows
+from gateway.storage.bulk import Row, Wanted, execute_rows, select_rows
 from gateway.storage.lists import is_in_rows, rows_parameter, select_by_rows
 
 __all__ = [
@@ -18,11 +18,10 @@ __all__ = [
     "insert_ignoring_of",
     "is_among",
     "rows_by",
+    "rows_wanted",
     "upsert",
     "upsert_of",
 ]
-
-Row = dict[str, Any]
 
 
 def insert_for(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -46,11 +45,14 @@ def rows_by(
     connection: Connection, table: Table, columns: tuple[str, ...], keys: Iterable[tuple[Any, ...]]
 ) -> list[Row]:
     """Return the rows of `table` whose `columns` are among `keys`."""
+    wanted = rows_wanted(connection.dialect.name, table, columns, keys)
+    return select_rows(connection, *wanted) if wanted else []
+
+
+def rows_wanted(dialect: str, table: Table, columns: tuple[str, ...], keys: Iterable[tuple[Any, ...]]) -> Wanted:
+    """Return what `rows_by` asks, for `select_together`."""
     wanted = sorted(set(keys))
-    if not wanted:
-        return []
-    given = {"keys": rows_parameter(wanted)}
-    return select_rows(connection, _select_by(connection.dialect.name, table, columns), given)
+    return (_select_by(dialect, table, columns), {"keys": rows_parameter(wanted)}) if wanted else None
 
 
 # Building a statement costs more than running it, so each is built once.

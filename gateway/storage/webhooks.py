@@ -1,46 +1,86 @@
-"""What a batch of webhooks writes: digests, bodies, orders and the keys by which they may be named."""
+"""What a batch of webhooks reads and writes: few statements, for each is a round trip to PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Insert, Select, Text, bindparam, delete, insert, select
+from sqlalchemy import Connection, Insert, Select, Text, bindparam, delete, func, insert, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.consent import Channel, Evidence
-from gateway.storage.bulk import insert_returning, insert_together, select_rows
-from gateway.storage.consent import evidence_of
+from gateway.storage.bulk import Row, insert_returning, select_together, write_together
+from gateway.storage.consent import ADD_RECORDS, evidence_of, orders_of, orders_wanted
+from gateway.storage.driver import fetch
 from gateway.storage.lists import rows_parameter, select_by_rows
-from gateway.storage.statements import Row, insert_ignoring_of, is_among, upsert, upsert_of
+from gateway.storage.queue import APPEND, Stream, busy_of, busy_wanted
+from gateway.storage.sessions import evidence_of_visits, visits_wanted
+from gateway.storage.statements import insert_ignoring_of, is_among, upsert, upsert_of
 from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, records, webhooks
 
 Key = tuple[str, str]  # store id and the id or hash
 
 _KEEP: Final = ("seen_at",)
-_ADD_BODIES: Final = insert(bodies).returning(bodies.c.id)
+_ADD_BODIES: Final = insert(bodies).inline()
+_KEEP_BODIES: Final = insert(bodies).returning(bodies.c.id)
+_LAST_IDS: Final = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('bodies', 'records')"
 
 
-def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> set[Key]:
-    """Insert digests; return the keys of those that were not there before."""
-    returned = insert_returning(connection, _insert_new(connection.dialect.name), rows)
-    return set(map(tuple, returned))
+class Ids(NamedTuple):
+    """The ids under which a webhook's body and record are to be kept."""
+
+    body: int
+    record: int
 
 
-def parked_signals(
-    connection: Connection, keys: Sequence[Key], now: datetime
-) -> dict[Key, list[tuple[Evidence, Channel]]]:
-    """Return the signals that wait for an order under these key hashes, oldest first."""
-    found: dict[Key, list[tuple[Evidence, Channel]]] = {}
-    if not keys:
-        return found
-    waiting = {"keys": rows_parameter(sorted(set(keys))), "now": now}
-    rows = select_rows(connection, _parked(connection.dialect.name), waiting)
-    for row in sorted(rows, key=itemgetter("id")):
-        one = (evidence_of(row), Channel(row["channel"]))
-        found.setdefault((row["store_id"], row["key_hash"]), []).append(one)
-    return found
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before a batch: orders, parked signals oldest first, what sessions say, streams that are busy."""
+
+    orders: dict[Key, Row] = field(default_factory=dict)
+    parked: dict[Key, list[tuple[Evidence, Channel]]] = field(default_factory=dict)
+    sessions: dict[Key, Evidence] = field(default_factory=dict)
+    busy: frozenset[Stream] = frozenset()
+
+
+def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> dict[Key, Ids]:
+    """Insert digests; return the keys of those that were not there before, with ids that are theirs to use."""
+    inserted = insert_returning(connection, _insert_new(connection.dialect.name), rows)
+    if connection.dialect.name == "postgresql":
+        return {(store_id, key): Ids(*ids) for store_id, key, *ids in inserted}
+    body, record = _last_ids(connection)
+    return {key: Ids(body + at, record + at) for at, key in enumerate(map(tuple, inserted), start=1)}
+
+
+def look_before(
+    connection: Connection,
+    *,
+    order_keys: Collection[Key],
+    key_hashes: Collection[Key],
+    session_keys: Collection[Key],
+    streams: Collection[Key],
+    now: datetime,
+) -> Before:
+    """Read what a batch meets; signals are parked under key hashes, and streams are locked."""
+    dialect = connection.dialect.name
+    parked_there = {"keys": rows_parameter(sorted(set(key_hashes))), "now": now}
+    found_orders, found_parked, found_sessions, found_busy = select_together(
+        connection,
+        [
+            orders_wanted(dialect, order_keys),
+            (_parked(dialect), parked_there) if key_hashes else None,
+            visits_wanted(dialect, session_keys),
+            busy_wanted(dialect, streams),
+        ],
+    )
+    return Before(
+        orders=orders_of(found_orders),
+        parked=_parked_of(found_parked),
+        sessions=evidence_of_visits(found_sessions),
+        busy=frozenset(busy_of(found_busy)),
+    )
 
 
 def take_parked(connection: Connection, keys: Sequence[Key]) -> None:
@@ -54,35 +94,63 @@ def put_orders(connection: Connection, rows: Sequence[Row]) -> None:
     upsert(connection, orders, rows, keep=_KEEP)
 
 
-def put_orders_and_bodies(
-    connection: Connection, order_rows: Sequence[Row], keys: Mapping[Key, str | None], body_rows: Sequence[Row]
-) -> list[int]:
-    """Write orders whole, the key hashes by which browsers may name them, and sealed bodies; return the bodies' ids."""
+def write_batch(
+    connection: Connection,
+    *,
+    order_rows: Sequence[Row],
+    keys: Mapping[Key, str | None],
+    records: Sequence[Row],
+    bodies: Sequence[Row],
+    deliveries: Sequence[Row],
+) -> None:
+    """Write orders whole, the key hashes by which browsers may name them, and what is new beside them."""
     dialect = connection.dialect.name
-    key_rows = [{"store_id": key[0], "key_hash": key[1], "order_id": keys[key]} for key in sorted(keys)]
     written: list[tuple[Insert, Sequence[Row]]] = [
-        (insert_ignoring_of(dialect, order_keys), key_rows),
-        (_ADD_BODIES, body_rows),
+        (ADD_RECORDS, records),
+        (insert_ignoring_of(dialect, order_keys), _key_rows(keys)),
+        (_ADD_BODIES, bodies),
+        (APPEND, deliveries),
     ]
     if order_rows:
-        written.insert(0, (upsert_of(dialect, orders, tuple(order_rows[0]), _KEEP), order_rows))
-    return sorted(row[0] for row in insert_together(connection, written))  # numbers rise in order
+        written.append((upsert_of(dialect, orders, tuple(order_rows[0]), _KEEP), order_rows))
+    write_together(connection, written)
 
 
 def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:
     """Keep sealed bodies; return their ids in the same order."""
-    return sorted(row[0] for row in insert_returning(connection, _ADD_BODIES, rows))  # numbers rise in order
+    return sorted(row[0] for row in insert_returning(connection, _KEEP_BODIES, rows))  # numbers rise in order
+
+
+def _parked_of(rows: Sequence[Row]) -> dict[Key, list[tuple[Evidence, Channel]]]:
+    found: dict[Key, list[tuple[Evidence, Channel]]] = {}
+    for row in sorted(rows, key=itemgetter("id")):
+        one = (evidence_of(row), Channel(row["channel"]))
+        found.setdefault((row["store_id"], row["key_hash"]), []).append(one)
+    return found
+
+
+def _key_rows(keys: Mapping[Key, str | None]) -> list[Row]:
+    return [{"store_id": key[0], "key_hash": key[1], "order_id": keys[key]} for key in sorted(keys)]
+
+
+def _last_ids(connection: Connection) -> tuple[int, int]:
+    """Return the last ids of bodies and records on SQLite, where nobody else is given any until this commits."""
+    last = dict(fetch(connection, _LAST_IDS))
+    return last.get(bodies.name, 0), last.get(records.name, 0)
 
 
 @cache
 def _parked(dialect: str) -> Select[Any]:
-    waiting = select(parked.c.key_hash, records).join(records, records.c.id == parked.c.record_id)
+    told = [column for column in records.c if column.name != "sealed"]
+    waiting = select(parked.c.key_hash, *told).join(records, records.c.id == parked.c.record_id)
     in_time = waiting.where(parked.c.expires_at > bindparam("now", type_=Instant))
     return select_by_rows(dialect, in_time, (parked.c.store_id, parked.c.key_hash), bindparam("keys", type_=Text))
 
 
 @cache
 def _insert_new(dialect: str) -> Insert:
-    insert_any = postgresql.insert(webhooks) if dialect == "postgresql" else sqlite.insert(webhooks)
-    insert_new = insert_any.on_conflict_do_nothing()
-    return insert_new.returning(webhooks.c.store_id, webhooks.c.key)
+    if dialect != "postgresql":
+        return sqlite.insert(webhooks).on_conflict_do_nothing().returning(webhooks.c.store_id, webhooks.c.key)
+    ids = [func.nextval(literal_column(f"'{table.name}_id_seq'")) for table in (bodies, records)]
+    insert_new = postgresql.insert(webhooks).on_conflict_do_nothing()
+    return insert_new.returning(webhooks.c.store_id, webhooks.c.key, *ids)

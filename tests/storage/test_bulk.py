@@ -10,8 +10,17 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import NotRecorded
-from gateway.storage.bulk import execute_rows, insert_returning, insert_together, select_rows, update_rows
+from gateway.storage.bulk import (
+    Wanted,
+    execute_rows,
+    insert_returning,
+    select_rows,
+    select_together,
+    update_rows,
+    write_together,
+)
 from gateway.storage.database import Database
+from gateway.storage.statements import rows_wanted
 from gateway.storage.tables import deliveries, facts, records
 from tests.storage.deliveries import NOW, a_delivery, enqueue, row_of
 
@@ -60,18 +69,39 @@ def test_more_rows_than_a_statement_has_parameters_for_are_written(sqlite_url: s
     database.close()
 
 
+@pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("added", [[], ROWS])
 @pytest.mark.parametrize("told", [[], [{"name": name, "value": f"%({name})s", "updated_at": NOW} for name in "ab"]])
 def test_rows_of_several_tables_are_written_together(
-    any_database: Database, told: list[dict[str, Any]], added: list[dict[str, Any]]
+    any_database: Database, told: list[dict[str, Any]], added: list[dict[str, Any]], changed: bool
 ) -> None:
+    enqueue(any_database, a_delivery(topic="one"), a_delivery(topic="other"))
     before = any_database.read(lambda c: select_rows(c, _FACTS, {}))
-    ids = any_database.write(lambda c: [row[0] for row in insert_together(c, [(_FACT, told), (_ADD, added)])])
+    updated = [{"id": row_of(any_database, "one").id, "reason": "%(reason)s", "finished_at": NOW}] if changed else []
+    inserts = [(_FACT, told), (insert(records).inline(), added)]
+    any_database.write(lambda c: write_together(c, inserts, updates=[(deliveries, updated)]))
     found = any_database.read(lambda c: select_rows(c, _ALL, {}))
-    assert [row["id"] for row in found] == sorted(ids)
     assert [{name: row[name] for name in ROWS[0]} for row in found] == added
     facts_now = any_database.read(lambda c: select_rows(c, _FACTS, {}))
     assert [row for row in facts_now if row not in before] == told
+    ones = [row_of(any_database, topic) for topic in ("one", "other")]
+    assert [one.reason for one in ones] == ["%(reason)s" if changed else None, None]
+
+
+@pytest.mark.parametrize("keys", [[], [("acme", "1")], [("acme", "1"), ("acme", ""), ("acme", "none")]])
+def test_rows_are_read_together_as_one_by_one(any_database: Database, keys: list[tuple[str, str]]) -> None:
+    rows = [row | {"sealed": None} for row in ROWS]
+    any_database.write(lambda c: insert_returning(c, _ADD, rows))
+    readable = select(*(column for column in records.c if column.name != "sealed")).order_by(records.c.id)
+
+    def wanted(connection: Connection) -> list[Wanted]:
+        named = rows_wanted(connection.dialect.name, records, ("store_id", "order_id"), keys)
+        return [(readable, {}), named, (_FACTS, {})]
+
+    together = any_database.read(lambda c: select_together(c, wanted(c)))
+    alone = any_database.read(lambda c: [select_rows(c, *one) if one else [] for one in wanted(c)])
+    assert [sorted(rows, key=str) for rows in together] == [sorted(rows, key=str) for rows in alone]
+    assert len(together[0]) == len(ROWS)
 
 
 @pytest.mark.parametrize("directly", [True, False])
