@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Delete, Select, delete, exists, insert, or_, select, update
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
-from gateway.storage.bulk import Row, execute_plan, execute_rows, select_rows, update_rows
+from gateway.storage.bulk import Row, execute_plan, select_rows, write_together
 from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
@@ -60,8 +60,8 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     kept = [_or_ended(one, rows[one.delivery_id]) for one in settled if _is_held(one, rows.get(one.delivery_id))]
     if not kept:
         return []
-    update_rows(connection, deliveries, [_values(one, rows[one.delivery_id], now) for one in kept])
-    _add_attempts(connection, kept)
+    changed = [_values(one, rows[one.delivery_id], now) for one in kept]
+    write_together(connection, [(_INSERT_ATTEMPTS, _attempt_rows(kept))], updates=[(deliveries, changed)])
     finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
     if any(rows[delivery_id]["is_followed"] for delivery_id in finished):
         promote(connection, finished, now=now)
@@ -218,8 +218,8 @@ def _values(one: Settled, row: Row, now: datetime) -> Row:
     }
 
 
-def _add_attempts(connection: Connection, settled: Collection[Settled]) -> None:
-    rows = [
+def _attempt_rows(settled: Collection[Settled]) -> list[Row]:
+    return [
         {
             "delivery_id": one.delivery_id,
             "number": one.attempt.number,
@@ -233,5 +233,3 @@ def _add_attempts(connection: Connection, settled: Collection[Settled]) -> None:
         for one in settled
         if one.attempt
     ]
-    if rows:
-        execute_rows(connection, _INSERT_ATTEMPTS, rows)
