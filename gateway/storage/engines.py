@@ -68,6 +68,7 @@ def postgres(url: URL, *, connections: int) -> Engine:
         pool_size=connections,
         max_overflow=connections,
         pool_timeout=BUSY_SECONDS,
+        pool_use_lifo=True,  # the last one used has its statements ready, and its process what it read
         connect_args={"options": options, "application_name": "gateway", **given},
     )
 
