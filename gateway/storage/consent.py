@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, Insert, insert
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.consent import (
     Basis,
@@ -22,7 +21,7 @@ from gateway.model.consent import (
     Source,
 )
 from gateway.storage.bulk import Row, Wanted, execute_rows, insert_returning
-from gateway.storage.statements import rows_by, rows_wanted
+from gateway.storage.statements import insert_of, rows_by, rows_wanted
 from gateway.storage.tables import lowerings, orders, records
 
 Subject = tuple[str, str, str]  # store id, subject kind, subject
@@ -165,7 +164,7 @@ def lower(connection: Connection, rows: Sequence[Row]) -> None:
 
 @cache
 def _lower(dialect: str) -> Insert:
-    statement = postgresql.insert(lowerings) if dialect == "postgresql" else sqlite.insert(lowerings)
+    statement = insert_of(dialect, lowerings)
     told = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=["store_id", "subject_kind", "subject", "category"],

@@ -15,7 +15,7 @@ from gateway.storage.driver import change
 
 BUSY_SECONDS: Final = 3.0  # stores give up after five; an answer of 503 has to come before that
 _READERS: Final = 16
-_WRITER_CACHE_KIB: Final = 4_096
+_WRITER_CACHE_KIB: Final = 2_048
 _READER_CACHE_KIB: Final = 2_048  # each of them; the system caches the file for all
 _CHECKPOINT_PAGES: Final = 4_000  # a checkpoint waits for the disk twice; with the usual 1,000 every few commits did
 _STATEMENTS: Final = 512  # kept prepared: those for many rows are as many as there are sizes of batches

@@ -16,6 +16,7 @@ __all__ = [
     "insert_for",
     "insert_ignoring",
     "insert_ignoring_of",
+    "insert_of",
     "is_among",
     "rows_by",
     "rows_wanted",
@@ -26,7 +27,7 @@ __all__ = [
 
 def insert_for(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """Return an INSERT that knows ON CONFLICT, in the connection's dialect."""
-    return _insert(connection.dialect.name, table)
+    return insert_of(connection.dialect.name, table)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iterable[str] = ()) -> None:
@@ -59,7 +60,8 @@ def rows_wanted(dialect: str, table: Table, columns: tuple[str, ...], keys: Iter
 
 
 @lru_cache(maxsize=256)
-def _insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+def insert_of(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """Return an INSERT that knows ON CONFLICT, in a dialect."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
@@ -67,7 +69,7 @@ def _insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
 def upsert_of(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[str, ...]) -> Insert:
     """Return the INSERT by which `upsert` writes rows of these columns."""
     keys = [column.name for column in table.primary_key]
-    statement = _insert(dialect, table)
+    statement = insert_of(dialect, table)
     changes = {name: statement.excluded[name] for name in columns if name not in {*keys, *keep}}
     return statement.on_conflict_do_update(index_elements=keys, set_=changes).inline()
 
@@ -75,7 +77,7 @@ def upsert_of(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[
 @lru_cache(maxsize=256)
 def insert_ignoring_of(dialect: str, table: Table) -> Insert:
     """Return an INSERT that leaves out rows whose key is taken."""
-    return _insert(dialect, table).on_conflict_do_nothing().inline()
+    return insert_of(dialect, table).on_conflict_do_nothing().inline()
 
 
 @lru_cache(maxsize=256)

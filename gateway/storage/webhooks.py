@@ -8,7 +8,6 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Insert, Select, Text, bindparam, delete, func, insert, literal_column, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.consent import Channel, Evidence
 from gateway.storage.bulk import Row, insert_returning, select_together, write_together
@@ -17,7 +16,7 @@ from gateway.storage.driver import fetch
 from gateway.storage.lists import rows_parameter, select_by_rows
 from gateway.storage.queue import APPEND, Stream, busy_of, busy_wanted
 from gateway.storage.sessions import evidence_of_visits, visits_wanted
-from gateway.storage.statements import insert_ignoring_of, is_among, upsert, upsert_of
+from gateway.storage.statements import insert_ignoring_of, insert_of, is_among, upsert, upsert_of
 from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, records, webhooks
 
 Key = tuple[str, str]  # store id and the id or hash
@@ -149,8 +148,6 @@ def _parked(dialect: str) -> Select[Any]:
 
 @cache
 def _insert_new(dialect: str) -> Insert:
-    if dialect != "postgresql":
-        return sqlite.insert(webhooks).on_conflict_do_nothing().returning(webhooks.c.store_id, webhooks.c.key)
     ids = [func.nextval(literal_column(f"'{table.name}_id_seq'")) for table in (bodies, records)]
-    insert_new = postgresql.insert(webhooks).on_conflict_do_nothing()
-    return insert_new.returning(webhooks.c.store_id, webhooks.c.key, *ids)
+    told = [webhooks.c.store_id, webhooks.c.key, *(ids if dialect == "postgresql" else ())]
+    return insert_of(dialect, webhooks).on_conflict_do_nothing().returning(*told)
