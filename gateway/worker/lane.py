@@ -30,6 +30,7 @@ class Lane:
         self._stale: list[Claimed] = []
         self._threads: list[threading.Thread] = []
         self._begun: dict[int, float] = {}  # deliveries under way, since when
+        self._expected = 0  # claimed and not decided yet
         self._usual_seconds = 1.0
         self._is_closed = False
 
@@ -40,8 +41,9 @@ class Lane:
             usual_seconds = max(self._usual_seconds, self._held_up_seconds(), 1e-4)
             soon = int(self._most_threads * _AHEAD_SECONDS / usual_seconds)
             most = max(self._most_threads, min(soon, _MOST_AHEAD))
-            free = most - len(self._waiting) - len(self._begun)
-            return free if free * 2 >= most or not self._waiting else 0
+            ahead = len(self._waiting) + self._expected
+            free = most - ahead - len(self._begun)
+            return free if free * 2 >= most or not ahead else 0
 
     def _held_up_seconds(self) -> float:
         """For how long no thread has been free."""
@@ -49,13 +51,22 @@ class Lane:
             return 0.0
         return time.monotonic() - max(self._begun.values())
 
-    def put(self, prepared: Sequence[Any]) -> None:
+    def expect(self, count: int) -> None:
+        """Keep room for deliveries that were claimed."""
+        with self._changed:
+            self._expected += count
+
+    def put(self, prepared: Sequence[Any], *, expected: int) -> None:
+        """Take those that may be sent, of as many as were expected."""
         now = time.monotonic()
         with self._changed:
+            self._expected -= expected
             self._waiting.extend((now, one) for one in prepared)
             while len(self._begun) + len(self._waiting) > len(self._threads) < self._most_threads:
                 self._add_thread()
             self._changed.notify(len(prepared))
+        if len(prepared) < expected and self.room > 0:
+            self._freed()
 
     def close(self) -> list[Claimed]:
         """Start nothing more, and return what had not been started."""

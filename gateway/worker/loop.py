@@ -1,4 +1,4 @@
-"""The delivery loop: claim, prepare, send, settle - and sleep until there is work.
+"""The delivery loop: claim, decide, send, settle - and sleep until there is work.
 
 Every destination has a lane of its own, with its own threads, so that one that hangs holds up no other. A lane is
 given no more than it can start at once, or soon: by how long sending took lately.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import zip_longest
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from gateway.errors import NotRecorded
 from gateway.model.delivery import DeliveryState, OutcomeKind
@@ -23,8 +23,8 @@ from gateway.storage.outcomes import Attempt, Settled
 from gateway.storage.queue import Claimed
 from gateway.worker.lane import Lane
 from gateway.worker.outcomes import APART_SECONDS, TROUBLE_SECONDS, Outcomes
+from gateway.worker.preparing import Dispatching, Preparing
 
-_TOGETHER: Final = 32  # deliveries prepared by one look at what is known
 _BUG_DELAY: Final = timedelta(minutes=1)
 _SET_BACK: Final = timedelta(seconds=5)
 
@@ -37,18 +37,6 @@ class Prepared(Protocol):
     @property
     def claimed(self) -> Claimed:
         """What was claimed."""
-        ...
-
-
-class Dispatching(Protocol):
-    """Decides and sends."""
-
-    def prepare(self, claimed: Sequence[Claimed]) -> Sequence[Any]:
-        """Return a Settled or a Prepared for each, in order."""
-        ...
-
-    def send(self, prepared: Any) -> Settled:
-        """Make one attempt over the network."""
         ...
 
 
@@ -78,11 +66,20 @@ class Worker:
         self._clock = _Clock(database)
         self._wants_room = False
         self._is_stopping = threading.Event()
+        self._preparing = Preparing(
+            dispatch,
+            self._lanes,
+            self._outcomes,
+            is_stopping=self._is_stopping,
+            put_off=self._put_off,
+            give_back=self._give_back,
+        )
         self._loop = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
         """Begin to deliver."""
         self._outcomes.start()
+        self._preparing.start()
         self._loop.start()
 
     def stop(self, *, within_seconds: float) -> None:
@@ -91,6 +88,7 @@ class Worker:
         self._is_stopping.set()
         self._database.wake_here()
         self._loop.join(within_seconds)
+        self._preparing.stop(max(0.0, ends_at - time.monotonic()))
         unsent = [claimed for lane in self._lanes.values() for claimed in lane.close()]
         self._give_back(unsent)
         for lane in self._lanes.values():
@@ -114,7 +112,7 @@ class Worker:
                 self._is_stopping.wait(max(0.0, began + APART_SECONDS - time.monotonic()))
 
     def step(self, *, is_rung: bool = False) -> bool:
-        """Claim once and hand out what came; False when no more is due than was taken, or nothing can be started.
+        """Claim once and have it decided; False when no more is due than was taken, or nothing can be started.
 
         Where nobody rang, it looks whether anything is due before it asks for it.
         """
@@ -124,48 +122,15 @@ class Worker:
         claimed = _by_turns(self._claim(limits, is_rung=is_rung)) if limits else []
         taken = Counter(one.destination_id for one in claimed)
         self._wants_room = any(taken[one] >= limits.get(one, 0) for one in self._lanes)
-        for start in range(0, len(claimed), _TOGETHER):
-            try:
-                self._hand_out(self._prepare(claimed[start : start + _TOGETHER]))
-            except NotRecorded:
-                self._give_back(claimed[start:])
-                raise
+        if claimed:
+            self._preparing.put(claimed)
         return bool(claimed) and self._wants_room
-
-    def _hand_out(self, prepared: Iterable[Any]) -> None:
-        settled: list[Settled] = []
-        sendable: dict[str, list[Any]] = {}
-        for one in prepared:
-            if isinstance(one, Settled):
-                settled.append(one)
-            else:
-                sendable.setdefault(one.claimed.destination_id, []).append(one)
-        for destination_id, ones in sendable.items():
-            self._lanes[destination_id].put(ones)
-        if settled:
-            self._outcomes.add(settled)
 
     def _claim(self, limits: dict[str, int], *, is_rung: bool) -> list[Claimed]:
         now = self._clock.now()
         if not is_rung and not self._database.read(lambda connection: queue.has_due(connection, limits, now=now)):
             return []
         return self._database.write(partial(queue.claim, worker=self._name, limits=limits, lease=self._lease, now=now))
-
-    def _prepare(self, claimed: Sequence[Claimed]) -> Sequence[Any]:
-        try:
-            return self._dispatch.prepare(claimed)
-        except NotRecorded:
-            raise
-        except Exception:
-            _log.exception("preparing %d deliveries failed", len(claimed))
-            return [self._prepare_alone(one) for one in claimed]
-
-    def _prepare_alone(self, claimed: Claimed) -> Any:
-        try:
-            return self._dispatch.prepare([claimed])[0]
-        except Exception:
-            _log.exception("delivery %d cannot be prepared", claimed.id)
-            return self._put_off(claimed)
 
     def _send(self, prepared: Prepared, has_more: bool) -> None:
         claimed = prepared.claimed

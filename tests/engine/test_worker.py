@@ -41,8 +41,10 @@ class Receivers:
         self.answers: dict[str, Callable[[Claimed], DeliveryState]] = {}
         self.broken_topics: set[str] = set()
         self.suppressed_topics: set[str] = set()
+        self.while_deciding: Callable[[], object] = lambda: None
 
     def prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Parcel]:
+        self.while_deciding()
         if any(one.topic in self.broken_topics for one in claimed):
             raise ValueError("cannot be prepared")
         return [self._decided(one) for one in claimed]
@@ -207,6 +209,54 @@ def test_stopping_leaves_what_hangs_to_its_lease(any_database: Database, receive
     worker.stop(within_seconds=0.2)
     assert row_of(any_database, "hanging").state == DeliveryState.SENDING
     may_end.set()
+
+
+def test_the_next_are_claimed_while_some_are_being_decided(any_database: Database, receivers: Receivers) -> None:
+    may_end = threading.Event()
+    receivers.while_deciding = lambda: may_end.wait(PATIENCE)
+    enqueue(any_database, a_delivery("order:1", topic="first"))
+    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: row_of(any_database, "first").state == DeliveryState.SENDING)
+    enqueue(any_database, a_delivery("order:2", topic="second"))
+    wait_for(lambda: row_of(any_database, "second").state == DeliveryState.SENDING)
+    assert receivers.arrived["sink"] == []
+    may_end.set()
+    wait_for(lambda: open_count(any_database) == 0)
+    worker.stop(within_seconds=5)
+    assert sorted(receivers.arrived["sink"]) == ["first", "second"]
+
+
+def test_what_cannot_be_decided_for_now_is_given_back(any_database: Database, receivers: Receivers) -> None:
+    answers = iter([NotRecorded("the database is away"), ValueError("a bug")])
+
+    def fail() -> None:
+        if (error := next(answers, None)) is not None:
+            raise error
+
+    receivers.while_deciding = fail
+    enqueue(any_database, a_delivery("order:1", topic="first"), a_delivery("order:2", topic="second"))
+    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: open_count(any_database) == 0)
+    worker.stop(within_seconds=5)
+    assert {row.attempts for row in _rows(any_database)} == {1}
+    assert sorted(receivers.arrived["sink"]) == ["first", "second"]
+
+
+def test_what_waits_to_be_decided_is_given_back_when_it_stops(any_database: Database, receivers: Receivers) -> None:
+    may_end = threading.Event()
+    receivers.while_deciding = lambda: may_end.wait(PATIENCE)
+    enqueue(any_database, a_delivery("order:1", topic="first"))
+    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: row_of(any_database, "first").state == DeliveryState.SENDING)
+    enqueue(any_database, a_delivery("order:2", topic="second"))
+    wait_for(lambda: row_of(any_database, "second").state == DeliveryState.SENDING)
+    threading.Timer(0.2, may_end.set).start()
+    worker.stop(within_seconds=5)
+    assert row_of(any_database, "second").state == DeliveryState.DUE
+    assert row_of(any_database, "second").attempts == 0
 
 
 def test_outcomes_are_written_once_the_database_works_again(sqlite_url: str) -> None:
