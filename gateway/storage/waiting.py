@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, exists, or_, select, update
 
 from gateway.model.delivery import DeliveryState
+from gateway.storage.bulk import select_rows
 from gateway.storage.database import Database, announce_work
 from gateway.storage.outcomes import drop_bodies as drop_unneeded_bodies
 from gateway.storage.outcomes import forget_people
 from gateway.storage.streams import at_once_if_head, lock_streams_of, promote
-from gateway.storage.tables import deliveries, destinations
+from gateway.storage.tables import Instant, deliveries, destinations
 
 STOPPED: Final = (DeliveryState.FAILED, DeliveryState.LEAK)
 MOST_DUE: Final = 5_000  # deliveries of one destination, and
@@ -105,28 +106,43 @@ def _has_piled_up(connection: Connection, now: datetime) -> bool:
 
 
 def _destination_ids(connection: Connection) -> Iterator[str]:
-    after: str | None = ""
-    while after is not None:
-        following = select(deliveries.c.destination_id).where(
-            deliveries.c.claimable_at.is_not(None), deliveries.c.destination_id > after
-        )
-        after = connection.execute(following.order_by(deliveries.c.destination_id).limit(1)).scalar()
-        if after is not None:
-            yield after
+    found = select_rows(connection, _NEXT_DESTINATION, {"after": ""})
+    while found:
+        after = found[0]["destination_id"]
+        yield after
+        found = select_rows(connection, _NEXT_DESTINATION, {"after": after})
 
 
 def _is_behind(connection: Connection, destination_id: str, now: datetime) -> bool:
-    due_for_long = select(deliveries.c.id).where(
-        deliveries.c.destination_id == destination_id, deliveries.c.claimable_at <= now - MOST_DELAY
+    given = {"destination_id": destination_id, "by": now - MOST_DELAY, "others": MOST_DUE - 1}
+    return bool(select_rows(connection, _BEHIND, given))
+
+
+_NEXT_DESTINATION: Final = (
+    select(deliveries.c.destination_id)
+    .where(deliveries.c.claimable_at.is_not(None), deliveries.c.destination_id > bindparam("after"))
+    .order_by(deliveries.c.destination_id)
+    .limit(1)
+)
+_other = deliveries.alias("other")
+#: A delivery that is due for long, behind many that are as well, at a destination that takes them and is in no trouble.
+_BEHIND: Final = (
+    select(deliveries.c.id)
+    .where(
+        deliveries.c.destination_id == bindparam("destination_id"),
+        deliveries.c.claimable_at <= bindparam("by", type_=Instant),
+        exists().where(
+            _other.c.destination_id == bindparam("destination_id"), _other.c.state == DeliveryState.SENDING.value
+        ),
+        ~exists().where(
+            destinations.c.destination_id == bindparam("destination_id"),
+            or_(destinations.c.paused_at.is_not(None), destinations.c.failing_since.is_not(None)),
+        ),
     )
-    due_for_long = due_for_long.order_by(deliveries.c.claimable_at).offset(MOST_DUE - 1).limit(1)
-    other = deliveries.alias()
-    is_taking = exists().where(other.c.destination_id == destination_id, other.c.state == DeliveryState.SENDING)
-    is_in_trouble = exists().where(
-        destinations.c.destination_id == destination_id,
-        or_(destinations.c.paused_at.is_not(None), destinations.c.failing_since.is_not(None)),
-    )
-    return connection.execute(due_for_long.where(is_taking, ~is_in_trouble)).first() is not None
+    .order_by(deliveries.c.claimable_at)
+    .offset(bindparam("others", type_=Integer))
+    .limit(1)
+)
 
 
 def _end(
