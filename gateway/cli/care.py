@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -59,15 +59,13 @@ def _copy(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.settings)
     if arguments.to == settings.database.url:
         raise StartRefused("--to is the database that is copied")
-    ownership = Ownership(settings.database.url)
-    migrate(arguments.to)
-    target = Database(arguments.to)
-    try:
+    with ExitStack() as held:
+        for url in (settings.database.url, arguments.to):
+            held.enter_context(closing(Ownership(url)))
+        migrate(arguments.to)
+        target = held.enter_context(closing(Database(arguments.to)))
         with _bar() as hear:
             copied = with_database(settings, lambda source: copy_database(source, target, hear))
-    finally:
-        target.close()
-        ownership.close()
     for one in copied:
         print(f"{one.table}: {one.rows} rows")
     print("the copy holds what its source holds; set database.url and start the gateway on it")

@@ -1,20 +1,36 @@
 """Moving to another database, and re-encrypting what is stored: in batches, resumable, counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, func, literal, select, true, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from gateway.errors import GatewayError
 from gateway.storage.database import Database
 from gateway.storage.keys import rewrap
 from gateway.storage.lists import is_in_rows, rows_parameter
 from gateway.storage.sealing import Keyring
-from gateway.storage.statements import upsert
+from gateway.storage.statements import rows_by, upsert
 from gateway.storage.tables import bodies, facts, metadata, records, renewals
 
 BATCH: Final = 500
@@ -41,8 +57,11 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
     """
     tables = [table for table in metadata.sorted_tables if table is not facts]
     copied = [_copy_table(source, target, table, progress) for table in (*tables, facts)]
-    target.write(_set_sequences)
+    given_out = source.read(_given_out)
+    target.write(partial(_give_out_after, given_out=given_out))
     target.write(lambda connection: connection.execute(facts.delete().where(facts.c.name.startswith(_MARK))))
+    if not target.is_sqlite:
+        target.write(lambda connection: connection.exec_driver_sql("ANALYZE"))  # plans for empty tables are no use now
     _compare(source, target)
     return copied
 
@@ -64,10 +83,12 @@ SEALED: Final = ((bodies, "body"), (records, "evidence"), (renewals, "renewal"))
 
 def _copy_table(source: Database, target: Database, table: Table, progress: Progress) -> Copied:
     total, after = _count(source, table), _marked(target, table)
+    done = _count(target, table)
     while rows := _following(source, table, after):
         after = [rows[-1][column.name] for column in table.primary_key]
         target.write(partial(_put, table=table, rows=rows, after=after, now=target.now()))
-        progress(table.name, _count(target, table), total)
+        done += len(rows)
+        progress(table.name, done, total)
     return Copied(table=table.name, rows=_count(target, table))
 
 
@@ -101,15 +122,32 @@ def _count(database: Database, table: Table) -> int:
     return int(database.read(lambda connection: connection.execute(query).scalar_one()))
 
 
-def _set_sequences(connection: Connection) -> None:
+def _given_out(connection: Connection) -> dict[str, int]:
+    """Return the last id that each table gave out, also where the row is gone: what named it must not name another."""
     if connection.dialect.name != "postgresql":
-        return
+        rows = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
+        return {name: last for name, last in rows if name in metadata.tables}
+    columns = [table.autoincrement_column for table in metadata.sorted_tables if table.autoincrement_column is not None]
+    asked = {column.table.name: select(func.pg_sequence_last_value(_sequence(column))) for column in columns}
+    return {name: connection.execute(one).scalar() or 0 for name, one in asked.items()}
+
+
+def _sequence(column: Column[Any]) -> ColumnElement[Any]:
+    return cast(func.pg_get_serial_sequence(column.table.name, column.name), REGCLASS)
+
+
+def _give_out_after(connection: Connection, given_out: Mapping[str, int]) -> None:
     for table in metadata.sorted_tables:
-        if table.autoincrement_column is not None:
-            newest = connection.execute(select(func.max(table.autoincrement_column))).scalar()
-            if newest is not None:
-                sequence = func.pg_get_serial_sequence(table.name, table.autoincrement_column.name)
-                connection.execute(select(func.setval(sequence, newest)))
+        column = table.autoincrement_column
+        if column is None:
+            continue
+        newest = connection.execute(select(func.max(column))).scalar() or 0
+        last = max(newest, given_out.get(table.name, 0))
+        if last and connection.dialect.name == "postgresql":
+            connection.execute(select(func.setval(_sequence(column), last)))
+        elif last and table.dialect_options["sqlite"]["autoincrement"]:
+            connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
+            connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table.name, last))
 
 
 def _compare(source: Database, target: Database) -> None:
@@ -124,11 +162,9 @@ def _compare(source: Database, target: Database) -> None:
 
 
 def _same_rows(target: Database, table: Table, rows: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
-    keys = list(table.primary_key)
-    wanted = [tuple(row[key.name] for key in keys) for row in rows]
-    query = select(table).where(is_in_rows(keys, literal(rows_parameter(wanted), Text)))
-    found = target.read(lambda connection: connection.execute(query).mappings().all())
-    return _by_key(table, [dict(row) for row in found])
+    names = tuple(key.name for key in table.primary_key)
+    wanted = [tuple(row[name] for name in names) for row in rows]
+    return _by_key(table, target.read(lambda connection: rows_by(connection, table, names, wanted)))
 
 
 def _by_key(table: Table, rows: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]]:

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 
 from gateway.storage import copying
 from gateway.storage.copying import CopyDiffers, copy_database, rotate_keys
 from gateway.storage.database import Database
 from gateway.storage.keys import open_keyring
 from gateway.storage.tables import bodies, metadata, orders, policies, webhooks
-from tests.storage.deliveries import a_delivery, claim, enqueue, fail, finish
+from tests.storage.deliveries import a_body, a_delivery, claim, enqueue, fail, finish
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -72,6 +72,18 @@ def test_the_copy_goes_on_numbering_where_the_source_stopped(pair: tuple[Databas
     copy_database(source, target, silent)
     enqueue(target, a_delivery("order:new"))
     assert {one.stream for one in claim(target, now=NOW)} >= {"order:new"}
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_the_copy_gives_no_id_to_another_body(sqlite_url: str, postgres_url: str, is_back: bool) -> None:
+    source, target = map(Database, (postgres_url, sqlite_url) if is_back else (sqlite_url, postgres_url))
+    fill(source)
+    last = source.read(lambda c: c.execute(select(func.max(bodies.c.id))).scalar_one())
+    source.write(lambda c: c.execute(bodies.delete().where(bodies.c.id > last - 3)).rowcount)  # they were delivered
+    copy_database(source, target, silent)
+    assert a_body(target) > last
+    source.close()
+    target.close()
 
 
 def test_a_copy_that_was_stopped_goes_on(pair: tuple[Database, Database]) -> None:
