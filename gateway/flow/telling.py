@@ -49,6 +49,7 @@ class Telling:
         self._time_attempt = remembered(self.metrics.attempt_seconds)
         self._count_delivery = remembered(self.metrics.deliveries)
         database.watch_commits(self._committed)
+        database.watch_endings(self._ended_undecided)
         self._tracer = _tracer(otlp_endpoint)
         self._paused: frozenset[str] = frozenset()
         self._together: Together | None = None
@@ -219,6 +220,10 @@ class Telling:
         for verdict, count in Counter(verdicts).items():
             self.metrics.events.labels(store_id, verdict.value).inc(count)
             log_event("events", store=store_id, status=verdict.value, count=count)
+
+    def _ended_undecided(self, ended: Sequence[tuple[str, str, str]]) -> None:
+        for named, count in Counter(ended).items():
+            self._count_delivery(*named).inc(count)
 
     def _committed(self, seconds: float, batch: int) -> None:
         self.metrics.commit_seconds.observe(seconds)

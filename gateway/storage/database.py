@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -22,11 +22,18 @@ Result = TypeVar("Result")
 Handler = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
 
 _WAKE: Final = "gateway_wake"
+_ENDED: Final = "gateway_ended"
+Ended = tuple[str, str, str]  # a delivery's store id, destination id and last state
 
 
 def announce_work(connection: Connection) -> None:
     """Ring for workers when this transaction has been committed."""
     connection.info[_WAKE] = True
+
+
+def announce_ended(connection: Connection, ended: Iterable[Ended]) -> None:
+    """Tell of deliveries that came to an end without being decided, when this transaction has been committed."""
+    connection.info.setdefault(_ENDED, []).extend(ended)
 
 
 class Backend(Protocol):
@@ -71,6 +78,7 @@ class Database:
         else:
             self._backend = Forwarded(parsed, forwarding)
         self._clock = clock
+        self._hear_ended: Callable[[Sequence[Ended]], None] = lambda _ended: None
         self._memories: dict[Callable[..., Any], _Memory] = {}
         self._writers = Writers(self._transact, threads=self._backend.writers)
         if forwarding is not None and is_owner:
@@ -137,6 +145,10 @@ class Database:
         """Tell `hear` of every transaction of the writers: how long it took in seconds, and for how many writes."""
         self._writers.hear = hear
 
+    def watch_endings(self, hear: Callable[[Sequence[Ended]], None]) -> None:
+        """Tell `hear` of deliveries that came to an end without being decided, by transactions of this process."""
+        self._hear_ended = hear
+
     @property
     def waiting_writes(self) -> int:
         """How many writes wait for a transaction."""
@@ -149,9 +161,11 @@ class Database:
         self._backend.close()
 
     def _transact(self, job: Callable[[Connection], T]) -> T:
-        result, has_work = _refusing(lambda: self._backend.write(lambda connection: _watched(connection, job)))
+        result, has_work, ended = _refusing(lambda: self._backend.write(lambda connection: _watched(connection, job)))
         if has_work:
             self._backend.bell.ring()
+        if ended:
+            self._hear_ended(ended)
         return result
 
 
@@ -192,10 +206,11 @@ def _refusing(call: Callable[[], T]) -> T:
         raise refused from error
 
 
-def _watched(connection: Connection, job: Callable[[Connection], T]) -> tuple[T, bool]:
-    connection.info.pop(_WAKE, None)
+def _watched(connection: Connection, job: Callable[[Connection], T]) -> tuple[T, bool, Sequence[Ended]]:
+    for announced in (_WAKE, _ENDED):  # by a transaction that failed
+        connection.info.pop(announced, None)
     result = job(connection)
-    return result, bool(connection.info.pop(_WAKE, False))
+    return result, bool(connection.info.pop(_WAKE, False)), connection.info.pop(_ENDED, ())
 
 
 def _one_by_one(connection: Connection, jobs: Sequence[Callable[[Connection], Any]]) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from gateway.model.delivery import DeliveryKind, DeliveryState
-from gateway.storage.database import Database
+from gateway.storage.database import Database, announce_ended
 from gateway.storage.queue import NewDelivery
 from gateway.storage.statements import Row, rows_by
 from gateway.storage.tables import deliveries, events
@@ -46,6 +46,7 @@ def add_discarded(connection: Connection, discarded: Sequence[Discarded], now: d
     rows = [_ended(one, now) for one in discarded]
     if rows:
         connection.execute(insert(deliveries), rows)
+        announce_ended(connection, [(row["store_id"], row["destination_id"], row["state"].value) for row in rows])
 
 
 def expire_events(database: Database) -> int:

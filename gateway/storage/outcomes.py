@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Delete, Select, delete, exists, insert, or_, 
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
 from gateway.storage.bulk import Row, execute_plan, select_rows, write_together
+from gateway.storage.database import announce_ended
 from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
@@ -57,9 +58,12 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     """Write what became of deliveries and return the ids of those whose lease still held; others change nothing."""
     lock_streams_of(connection, [one.delivery_id for one in settled])
     rows = _claimed_rows(connection, settled)
-    kept = [_or_ended(one, rows[one.delivery_id]) for one in settled if _is_held(one, rows.get(one.delivery_id))]
+    held = [one for one in settled if _is_held(one, rows.get(one.delivery_id))]
+    kept = [_or_ended(one, rows[one.delivery_id]) for one in held]
     if not kept:
         return []
+    stopped = [rows[one.delivery_id] for one, told in zip(kept, held, strict=True) if one is not told]
+    announce_ended(connection, [(row["store_id"], row["destination_id"], row["ending"]["state"]) for row in stopped])
     changed = [_values(one, rows[one.delivery_id], now) for one in kept]
     write_together(connection, [(_INSERT_ATTEMPTS, _attempt_rows(kept))], updates=[(deliveries, changed)])
     finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
@@ -94,6 +98,7 @@ def end_marked(connection: Connection, rows: Sequence[Row], *, now: datetime) ->
         values = {"state": row["ending"]["state"], "reason": row["ending"]["reason"], "finished_at": now}
         cleared = {"claim": None, "claimable_at": None, "hold_until": None, "ending": None}
         connection.execute(update(deliveries).where(deliveries.c.id == row["id"]).values(**values, **cleared))
+    announce_ended(connection, [(row["store_id"], row["destination_id"], row["ending"]["state"]) for row in rows])
     promote(connection, [row["id"] for row in rows], now=now)
     dropped = [row for row in rows if row["ending"]["drop_body"]]
     drop_bodies(connection, [row["body_id"] for row in dropped])
@@ -118,6 +123,7 @@ def count_lost_attempts(connection: Connection, rows: Sequence[Row], *, now: dat
 #: What settling asks of a delivery; the rest of the row is not read.
 _READ: Final = (
     "id",
+    "store_id",
     "destination_id",
     "body_id",
     "customer_id",

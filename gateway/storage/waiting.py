@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Integer, bindparam, exists, or
 
 from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import select_rows
-from gateway.storage.database import Database, announce_work
+from gateway.storage.database import Database, announce_ended, announce_work
 from gateway.storage.outcomes import drop_bodies as drop_unneeded_bodies
 from gateway.storage.outcomes import forget_people
 from gateway.storage.streams import at_once_if_head, lock_streams_of, promote
@@ -154,8 +154,9 @@ def _end(
         update(deliveries)
         .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(_WAITING))
         .values(state=state, reason=reason, finished_at=now, **cleared)
-        .returning(deliveries.c.id, deliveries.c.body_id)
+        .returning(deliveries.c.id, deliveries.c.body_id, deliveries.c.store_id, deliveries.c.destination_id)
     ).all()
+    announce_ended(connection, [(row.store_id, row.destination_id, state.value) for row in rows])
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.SENDING)
