@@ -1,18 +1,18 @@
 """What dispatch reads of a batch: bodies, orders, the orders that began their subscriptions, and lowerings."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Text, and_, bindparam, func, select
 
 from gateway.model.consent import Lowering
 from gateway.model.order import Origin, Relation
 from gateway.storage.bulk import select_rows
 from gateway.storage.consent import Subject, lowerings_of, order_rows
-from gateway.storage.lists import ids_parameter, is_in_ids
-from gateway.storage.statements import Row, is_among, rows_by
+from gateway.storage.lists import ids_parameter, is_in_ids, rows_parameter, select_by_rows
+from gateway.storage.statements import Row, rows_by
 from gateway.storage.tables import bodies, customers, orders, sessions, subscriptions
 
 Key = tuple[str, str]
@@ -99,9 +99,12 @@ def beginnings_of(connection: Connection, customer_keys: Sequence[Key]) -> dict[
     if not customer_keys:
         return {}
     keys = sorted(set(customer_keys))
-    found = _by_customer(connection, _began_subscriptions(keys))
+    dialect = connection.dialect.name
+    found = _by_customer(select_rows(connection, _began_subscriptions(dialect), {"keys": rows_parameter(keys)}))
     others = [key for key in keys if key not in found]
-    return found | (_by_customer(connection, _first_orders(others)) if others else {})
+    if not others:
+        return found
+    return found | _by_customer(select_rows(connection, _first_orders(dialect), {"keys": rows_parameter(others)}))
 
 
 def body_rows(connection: Connection, body_ids: Collection[int]) -> dict[int, Row]:
@@ -135,39 +138,47 @@ def _is_unlinked(order: Row) -> bool:
     return is_renewal and not order["subscription_ids"] and order["customer_id"] is not None
 
 
-def _by_customer(connection: Connection, statement: Select[Any]) -> dict[Key, list[Row]]:
+def _by_customer(rows: Iterable[Row]) -> dict[Key, list[Row]]:
     found: dict[Key, dict[str, Row]] = {}
-    for row in connection.execute(statement).mappings():
-        found.setdefault((row["store_id"], row["buyer"]), {})[row["order_id"]] = dict(row)
+    for row in rows:
+        found.setdefault((row["store_id"], row["buyer"]), {})[row["order_id"]] = row
     return {key: list(rows.values()) for key, rows in found.items()}
 
 
-def _began_subscriptions(keys: Sequence[Key]) -> Select[Any]:
+@cache
+def _began_subscriptions(dialect: str) -> Select[Any]:
     is_parent = and_(
         subscriptions.c.store_id == orders.c.store_id, subscriptions.c.parent_order_id == orders.c.order_id
     )
-    return (
-        select(orders, subscriptions.c.customer_id.label("buyer"))
-        .join(subscriptions, is_parent)
-        .where(is_among((subscriptions.c.store_id, subscriptions.c.customer_id), keys))
-        .where(orders.c.consent_state.is_not(None))
-    )
-
-
-def _first_orders(keys: Sequence[Key]) -> Select[Any]:
-    at = func.coalesce(orders.c.placed_at, orders.c.seen_at)
-    counts = and_(
-        is_among((orders.c.store_id, orders.c.customer_id), keys),
+    parents = select(orders, subscriptions.c.customer_id.label("buyer")).join(subscriptions, is_parent)
+    with_record = parents.where(
         orders.c.consent_state.is_not(None),
-        orders.c.origin != Origin.RENEWAL,
-        orders.c.relation != Relation.RENEWAL,
+        subscriptions.c.customer_id.is_not(None),  # which the index asks for
     )
-    first = select(orders.c.store_id, orders.c.customer_id, func.min(at).label("first_at")).where(counts)
-    grouped = first.group_by(orders.c.store_id, orders.c.customer_id).subquery()
-    is_first = and_(
-        orders.c.store_id == grouped.c.store_id, orders.c.customer_id == grouped.c.customer_id, at == grouped.c.first_at
+    buyer = (subscriptions.c.store_id, subscriptions.c.customer_id)
+    return select_by_rows(dialect, with_record, buyer, bindparam("keys", type_=Text))
+
+
+@cache
+def _first_orders(dialect: str) -> Select[Any]:
+    others = orders.alias("others")
+    is_theirs = (others.c.store_id == orders.c.store_id, others.c.customer_id == orders.c.customer_id)
+    first_at = select(func.min(_placed(others))).where(*is_theirs, *_counts(others)).scalar_subquery()
+    first = select(orders, orders.c.customer_id.label("buyer")).where(*_counts(orders), _placed(orders) == first_at)
+    return select_by_rows(dialect, first, (orders.c.store_id, orders.c.customer_id), bindparam("keys", type_=Text))
+
+
+def _placed(table: FromClause) -> ColumnElement[Any]:
+    return func.coalesce(table.c.placed_at, table.c.seen_at)
+
+
+def _counts(table: FromClause) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.customer_id.is_not(None),  # which the index asks for
+        table.c.consent_state.is_not(None),
+        table.c.origin != Origin.RENEWAL.value,
+        table.c.relation != Relation.RENEWAL.value,
     )
-    return select(orders, orders.c.customer_id.label("buyer")).join(grouped, is_first).where(counts)
 
 
 def _subscriptions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:

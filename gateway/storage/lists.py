@@ -41,9 +41,7 @@ def select_by_rows(dialect: str, wanted: Select[Any], columns: Sequence[Any], ro
         return wanted.where(is_in_rows(columns, rows))
     each = _Each(rows).table_valued("value")
     is_named = [column == item for column, item in zip(columns, _items(columns, each.c.value), strict=True)]
-    found = (
-        wanted.where(*is_named).correlate(each).offset(literal_column("0", Integer)).lateral()
-    )  # the offset keeps it as it is
+    found = by_itself(dialect, wanted.where(*is_named)).correlate(each).lateral()
     return select(*found.c).select_from(each).join(found, true())
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam, case, func, or_, select, update
 
 from gateway.model.order import Order, Relation, Subscription
 from gateway.storage.bulk import select_rows
-from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.lists import rows_parameter, select_by_rows
 from gateway.storage.statements import Row, insert_for, rows_by
 from gateway.storage.tables import orders, subscriptions
 
@@ -89,31 +90,38 @@ def subscription_rows(connection: Connection, keys: Sequence[Key]) -> dict[Key, 
 
 def known_parents(connection: Connection, keys: Sequence[Key]) -> set[Key]:
     """Return those of the subscriptions that began with an order which the gateway has seen."""
-    return {(row["store_id"], row["subscription_id"]) for row in _select_by_keys(connection, _KNOWN_PARENTS, keys)}
+    named = (subscriptions.c.store_id, subscriptions.c.subscription_id)
+    return {(row["store_id"], row["subscription_id"]) for row in _found(connection, _KNOWN_PARENTS, named, keys)}
 
 
 def customers_with_record(connection: Connection, keys: Sequence[Key]) -> set[Key]:
     """Return those of the customers (store id, customer id) of whom an order has a consent record."""
-    return {(row["store_id"], row["customer_id"]) for row in _select_by_keys(connection, _WITH_RECORD, keys)}
+    named = (orders.c.store_id, orders.c.customer_id)
+    return {(row["store_id"], row["customer_id"]) for row in _found(connection, _WITH_RECORD, named, keys)}
 
 
-def _select_by_keys(connection: Connection, statement: Select[Any], keys: Sequence[Key]) -> list[Row]:
-    return select_rows(connection, statement, {"keys": rows_parameter(sorted(set(keys)))}) if keys else []
+def _found(connection: Connection, wanted: Select[Any], columns: tuple[Any, Any], keys: Sequence[Key]) -> list[Row]:
+    if not keys:
+        return []
+    statement = _by_keys(connection.dialect.name, wanted, columns)
+    return select_rows(connection, statement, {"keys": rows_parameter(sorted(set(keys)))})
 
 
-_KEYS: Final = bindparam("keys", type_=Text)
+@cache
+def _by_keys(dialect: str, wanted: Select[Any], columns: tuple[Any, Any]) -> Select[Any]:
+    return select_by_rows(dialect, wanted, columns, bindparam("keys", type_=Text))
+
+
 _IS_PARENT: Final = and_(
     orders.c.store_id == subscriptions.c.store_id, orders.c.order_id == subscriptions.c.parent_order_id
 )
 _KNOWN_PARENTS: Final = (
-    select(subscriptions.c.store_id, subscriptions.c.subscription_id)
-    .join(orders, _IS_PARENT)
-    .where(is_in_rows((subscriptions.c.store_id, subscriptions.c.subscription_id), _KEYS), orders.c.has_order)
+    select(subscriptions.c.store_id, subscriptions.c.subscription_id).join(orders, _IS_PARENT).where(orders.c.has_order)
 )
 _WITH_RECORD: Final = (
     select(orders.c.store_id, orders.c.customer_id)
     .distinct()
-    .where(is_in_rows((orders.c.store_id, orders.c.customer_id), _KEYS), orders.c.consent_state.is_not(None))
+    .where(orders.c.consent_state.is_not(None), orders.c.customer_id.is_not(None))  # which the index asks for
 )
 _COLUMNS: Final = (
     "parent_order_id",

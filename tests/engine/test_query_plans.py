@@ -16,6 +16,7 @@ from gateway.model.consent import Channel, Choice, Choices, Evidence, Signal, Su
 from gateway.storage.postgres import Postgres
 from gateway.storage.sqlite import Sqlite
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.subscribers import a_renewal, a_subscription, an_order_at
 
 SESSION = "s" * 30
 GROWING = {
@@ -109,6 +110,22 @@ def test_the_way_of_an_order_scans_nothing(shop: Shop) -> None:
         shop.clock.pass_by(seconds=120)
         shop.dispatch()
     assert {state for state, _ in shop.states()} == {"delivered", "suppressed"}
+    assert scans(shop, statements) == set()
+
+
+def test_renewals_scan_nothing(shop: Shop) -> None:
+    with heard(shop) as statements:
+        shop.post(an_order_at(38, shop.clock(), an_entry(ALL), customer_id=5))
+        shop.post(a_subscription(39, 38, shop.clock()), "subscription.created")
+        shop.dispatch()
+        shop.clock.pass_by(days=30)
+        shop.post(a_renewal(42, 39, shop.clock()))
+        shop.post(an_order_at(43, shop.clock(), customer_id=5, created_via="subscription"))  # names no subscription
+        shop.post(an_order_at(44, shop.clock(), customer_id=6, created_via="subscription"))
+        shop.dispatch()
+        shop.clock.pass_by(seconds=61)
+        shop.dispatch()
+    assert [state for state, _ in shop.states()][-4:].count("delivered") >= 2  # two renewals go by what came before
     assert scans(shop, statements) == set()
 
 
