@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -65,9 +66,10 @@ class Preparing:
 
     def stop(self, within_seconds: float) -> None:
         """Wait until all that was put is done with; nothing is put any more."""
+        ends_at = time.monotonic() + within_seconds
         with suppress(queue.Full):  # it hangs, and what it holds is left to its lease
             self._claimed.put(None, timeout=within_seconds)
-            self._thread.join(within_seconds)
+            self._thread.join(max(0.0, ends_at - time.monotonic()))
 
     def _run(self) -> None:
         while (claimed := self._claimed.get()) is not None:
