@@ -211,15 +211,20 @@ def test_stopping_leaves_what_hangs_to_its_lease(any_database: Database, receive
     may_end.set()
 
 
-def test_the_next_are_claimed_while_some_are_being_decided(any_database: Database, receivers: Receivers) -> None:
-    may_end = threading.Event()
+def claiming_while_deciding(receivers: Receivers) -> tuple[Worker, threading.Event]:
+    """A worker that has claimed a second delivery while the first is being decided, until the event is set."""
+    may_end, database = threading.Event(), receivers.database
     receivers.while_deciding = lambda: may_end.wait(PATIENCE)
-    enqueue(any_database, a_delivery("order:1", topic="first"))
-    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
     worker.start()
-    wait_for(lambda: row_of(any_database, "first").state == DeliveryState.SENDING)
-    enqueue(any_database, a_delivery("order:2", topic="second"))
-    wait_for(lambda: row_of(any_database, "second").state == DeliveryState.SENDING)
+    for number, topic in enumerate(("first", "second")):
+        enqueue(database, a_delivery(f"order:{number}", topic=topic))
+        wait_for(lambda topic=topic: row_of(database, topic).state == DeliveryState.SENDING)  # type: ignore[misc]
+    return worker, may_end
+
+
+def test_the_next_are_claimed_while_some_are_being_decided(any_database: Database, receivers: Receivers) -> None:
+    worker, may_end = claiming_while_deciding(receivers)
     assert receivers.arrived["sink"] == []
     may_end.set()
     wait_for(lambda: open_count(any_database) == 0)
@@ -245,14 +250,7 @@ def test_what_cannot_be_decided_for_now_is_given_back(any_database: Database, re
 
 
 def test_what_waits_to_be_decided_is_given_back_when_it_stops(any_database: Database, receivers: Receivers) -> None:
-    may_end = threading.Event()
-    receivers.while_deciding = lambda: may_end.wait(PATIENCE)
-    enqueue(any_database, a_delivery("order:1", topic="first"))
-    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
-    worker.start()
-    wait_for(lambda: row_of(any_database, "first").state == DeliveryState.SENDING)
-    enqueue(any_database, a_delivery("order:2", topic="second"))
-    wait_for(lambda: row_of(any_database, "second").state == DeliveryState.SENDING)
+    worker, may_end = claiming_while_deciding(receivers)
     threading.Timer(0.2, may_end.set).start()
     worker.stop(within_seconds=5)
     assert row_of(any_database, "second").state == DeliveryState.DUE
