@@ -27,7 +27,7 @@ from gateway.storage.tables import lowerings, orders, records
 Subject = tuple[str, str, str]  # store id, subject kind, subject
 
 ADD_RECORDS: Final = insert(records).inline()  # under ids that were given out before
-_ADD_RECORDS: Final = insert(records).returning(records.c.id)
+_NUMBER_RECORDS: Final = insert(records).returning(records.c.id)
 _SUBJECT: Final = ("store_id", "subject_kind", "subject")
 _ORDER: Final = ("store_id", "order_id")
 
@@ -127,7 +127,7 @@ def copied_of_json(value: Row | None) -> Evidence | None:
 
 def add_records(connection: Connection, rows: Sequence[Row]) -> list[int]:
     """Add rows to the append-only records; return their ids in the same order."""
-    return sorted(row[0] for row in insert_returning(connection, _ADD_RECORDS, rows))  # numbers rise in order
+    return sorted(row[0] for row in insert_returning(connection, _NUMBER_RECORDS, rows))  # numbers rise in order
 
 
 def record_row(

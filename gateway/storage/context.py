@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Text, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, select
 
 from gateway.model.consent import Lowering
 from gateway.model.order import Origin, Relation
@@ -156,7 +156,7 @@ def _began_subscriptions(dialect: str) -> Select[Any]:
         subscriptions.c.customer_id.is_not(None),  # which the index asks for
     )
     buyer = (subscriptions.c.store_id, subscriptions.c.customer_id)
-    return select_by_rows(dialect, with_record, buyer, bindparam("keys", type_=Text))
+    return select_by_rows(dialect, with_record, buyer)
 
 
 @cache
@@ -165,7 +165,7 @@ def _first_orders(dialect: str) -> Select[Any]:
     is_theirs = (others.c.store_id == orders.c.store_id, others.c.customer_id == orders.c.customer_id)
     first_at = select(func.min(_placed(others))).where(*is_theirs, *_counts(others)).scalar_subquery()
     first = select(orders, orders.c.customer_id.label("buyer")).where(*_counts(orders), _placed(orders) == first_at)
-    return select_by_rows(dialect, first, (orders.c.store_id, orders.c.customer_id), bindparam("keys", type_=Text))
+    return select_by_rows(dialect, first, (orders.c.store_id, orders.c.customer_id))
 
 
 def _placed(table: FromClause) -> ColumnElement[Any]:

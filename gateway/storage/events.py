@@ -17,7 +17,6 @@ from gateway.storage.waiting import cancel
 
 Key = tuple[str, str]  # store id and event id
 _EXPIRED_AT_ONCE = 500
-_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

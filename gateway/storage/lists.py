@@ -35,8 +35,12 @@ def is_in_rows(columns: Sequence[Any], rows: BindParameter[Any]) -> ColumnElemen
     return tuple_(*columns).in_(select(*_items(columns, value)))
 
 
-def select_by_rows(dialect: str, wanted: Select[Any], columns: Sequence[Any], rows: BindParameter[Any]) -> Select[Any]:
-    """Return `wanted` where `(a, b) IN :rows`, which must all differ; on PostgreSQL by one look into an index each."""
+def select_by_rows(dialect: str, wanted: Select[Any], columns: Sequence[Any]) -> Select[Any]:
+    """Return `wanted` where `(a, b) IN :keys`, which must all differ; on PostgreSQL by one look into an index each.
+
+    `keys` holds what `rows_parameter` returns.
+    """
+    rows = bindparam("keys", type_=Text)
     if dialect != "postgresql":
         return wanted.where(is_in_rows(columns, rows))
     each = _Each(rows).table_valued("value")

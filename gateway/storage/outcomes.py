@@ -63,7 +63,7 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     if not kept:
         return []
     stopped = [rows[one.delivery_id] for one, told in zip(kept, held, strict=True) if one is not told]
-    announce_ended(connection, [(row["store_id"], row["destination_id"], row["ending"]["state"]) for row in stopped])
+    _announce_stopped(connection, stopped)
     changed = [_values(one, rows[one.delivery_id], now) for one in kept]
     write_together(connection, [(_INSERT_ATTEMPTS, _attempt_rows(kept))], updates=[(deliveries, changed)])
     finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
@@ -98,7 +98,7 @@ def end_marked(connection: Connection, rows: Sequence[Row], *, now: datetime) ->
         values = {"state": row["ending"]["state"], "reason": row["ending"]["reason"], "finished_at": now}
         cleared = {"claim": None, "claimable_at": None, "hold_until": None, "ending": None}
         connection.execute(update(deliveries).where(deliveries.c.id == row["id"]).values(**values, **cleared))
-    announce_ended(connection, [(row["store_id"], row["destination_id"], row["ending"]["state"]) for row in rows])
+    _announce_stopped(connection, rows)
     promote(connection, [row["id"] for row in rows], now=now)
     dropped = [row for row in rows if row["ending"]["drop_body"]]
     drop_bodies(connection, [row["body_id"] for row in dropped])
@@ -179,6 +179,11 @@ def _select_claimed(dialect: str) -> Select[Any]:
 def _drop_unneeded(dialect: str) -> Delete:
     needing = select(deliveries.c.id).where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
     return delete(bodies).where(is_in_ids(dialect, bodies.c.id), ~by_itself(dialect, needing).exists())
+
+
+def _announce_stopped(connection: Connection, rows: Sequence[Row]) -> None:
+    """Tell of deliveries that end as they were marked while they were being sent."""
+    announce_ended(connection, [(row["store_id"], row["destination_id"], row["ending"]["state"]) for row in rows])
 
 
 def _is_held(one: Settled, row: Row | None) -> bool:

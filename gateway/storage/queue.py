@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
-    Text,
     Update,
     bindparam,
     case,
@@ -102,7 +101,7 @@ def enqueue(connection: Connection, new: Sequence[NewDelivery], *, now: datetime
 
 def busy_wanted(dialect: str, streams: Collection[tuple[str, str]]) -> Wanted:
     """Return what asks which of these streams hold deliveries that are open; they are locked."""
-    return (_busy(dialect), {"streams": rows_parameter(sorted(streams))}) if streams else None
+    return (_busy(dialect), {"keys": rows_parameter(sorted(streams))}) if streams else None
 
 
 def busy_of(rows: Sequence[Row]) -> set[Stream]:
@@ -265,7 +264,7 @@ _PAUSED: Final = select(destinations.c.destination_id, destinations.c.paused_at,
 def _busy(dialect: str) -> Select[Any]:
     stream = (deliveries.c.store_id, deliveries.c.stream)
     open_ones = select(*stream, deliveries.c.destination_id).distinct().where(deliveries.c.finished_at.is_(None))
-    return select_by_rows(dialect, open_ones, stream, bindparam("streams", type_=Text))
+    return select_by_rows(dialect, open_ones, stream)
 
 
 @cache

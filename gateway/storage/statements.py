@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Text, bindparam, literal, select
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Text, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.bulk import Row, Wanted, execute_rows, select_rows
@@ -83,7 +83,7 @@ def insert_ignoring_of(dialect: str, table: Table) -> Insert:
 @lru_cache(maxsize=256)
 def _select_by(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[Any]:
     named = [table.c[name] for name in columns]
-    return select_by_rows(dialect, select(table), named, bindparam("keys", type_=Text))
+    return select_by_rows(dialect, select(table), named)
 
 
 def is_among(columns: Sequence[Any], values: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:

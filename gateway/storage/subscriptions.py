@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, update
 
 from gateway.model.order import Order, Relation, Subscription
 from gateway.storage.bulk import select_rows
@@ -109,7 +109,7 @@ def _found(connection: Connection, wanted: Select[Any], columns: tuple[Any, Any]
 
 @cache
 def _by_keys(dialect: str, wanted: Select[Any], columns: tuple[Any, Any]) -> Select[Any]:
-    return select_by_rows(dialect, wanted, columns, bindparam("keys", type_=Text))
+    return select_by_rows(dialect, wanted, columns)
 
 
 _IS_PARENT: Final = and_(

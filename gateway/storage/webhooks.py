@@ -7,7 +7,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Insert, Select, Text, bindparam, delete, func, insert, literal_column, select
+from sqlalchemy import Connection, Insert, Select, bindparam, delete, func, insert, literal_column, select
 
 from gateway.model.consent import Channel, Evidence
 from gateway.storage.bulk import Row, insert_returning, select_together, write_together
@@ -22,8 +22,8 @@ from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, 
 Key = tuple[str, str]  # store id and the id or hash
 
 _KEEP: Final = ("seen_at",)
-_ADD_BODIES: Final = insert(bodies).inline()
-_KEEP_BODIES: Final = insert(bodies).returning(bodies.c.id)
+_ADD_BODIES: Final = insert(bodies).inline()  # under ids that were given out before
+_NUMBER_BODIES: Final = insert(bodies).returning(bodies.c.id)
 _LAST_IDS: Final = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('bodies', 'records')"
 
 
@@ -117,7 +117,7 @@ def write_batch(
 
 def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:
     """Keep sealed bodies; return their ids in the same order."""
-    return sorted(row[0] for row in insert_returning(connection, _KEEP_BODIES, rows))  # numbers rise in order
+    return sorted(row[0] for row in insert_returning(connection, _NUMBER_BODIES, rows))  # numbers rise in order
 
 
 def _parked_of(rows: Sequence[Row]) -> dict[Key, list[tuple[Evidence, Channel]]]:
@@ -143,7 +143,7 @@ def _parked(dialect: str) -> Select[Any]:
     told = [column for column in records.c if column.name != "sealed"]
     waiting = select(parked.c.key_hash, *told).join(records, records.c.id == parked.c.record_id)
     in_time = waiting.where(parked.c.expires_at > bindparam("now", type_=Instant))
-    return select_by_rows(dialect, in_time, (parked.c.store_id, parked.c.key_hash), bindparam("keys", type_=Text))
+    return select_by_rows(dialect, in_time, (parked.c.store_id, parked.c.key_hash))
 
 
 @cache
