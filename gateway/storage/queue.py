@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -205,7 +205,8 @@ def has_due(connection: Connection, destination_ids: Collection[str], *, now: da
 
 
 def _due(connection: Connection, destination_id: str, limit: int, now: datetime) -> list[Row]:
-    return select_rows(connection, _DUE, {"destination_id": destination_id, "now": now, "most": limit})
+    found = select_rows(connection, _DUE, {"destination_id": destination_id, "now": now, "most": limit})
+    return sorted(found, key=itemgetter("claimable_at", "id"))  # what came together leaves in the order of intake
 
 
 def _claimed(row: Row, token: str, stood_still: timedelta, now: datetime) -> Claimed:
@@ -214,7 +215,7 @@ def _claimed(row: Row, token: str, stood_still: timedelta, now: datetime) -> Cla
     values = {**row, **changed}
     if stood_still and row["first_attempt_at"] is not None:
         values["first_attempt_at"] = min(row["first_attempt_at"] + stood_still, now)
-    del values["ending"]
+    del values["ending"], values["claimable_at"]
     return Claimed(**values)
 
 
@@ -249,7 +250,7 @@ _IS_DUE: Final = (
     .limit(1)
 )
 _DUE: Final = (
-    select(*_TAKEN, deliveries.c.ending)
+    select(*_TAKEN, deliveries.c.ending, deliveries.c.claimable_at)
     .where(deliveries.c.destination_id == bindparam("destination_id"), deliveries.c.claimable_at <= bindparam("now"))
     .order_by(deliveries.c.claimable_at)
     .limit(bindparam("most", type_=Integer))
