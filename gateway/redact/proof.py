@@ -144,7 +144,7 @@ def _gather(leaves: list[Leaf], path: tuple[str, ...], value: Any) -> None:
 
 
 def _holds(leaf: Leaf, denied: Denied) -> bool:
-    if _is_own(leaf) or leaf.path[-1:] in GEO_PATHS:
+    if _is_own(leaf) or (leaf.path[-1:] in GEO_PATHS and not _is_full_name(denied)):  # shoppers may type the state
         return False
     # The platform's words may be anybody's name, but not a whole name, or in another spelling: `flat_rate`.
     if _is_order_word(leaf) and not _is_person(leaf) and (TOKEN.fullmatch(leaf.text) or not _is_full_name(denied)):

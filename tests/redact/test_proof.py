@@ -136,6 +136,11 @@ def test_long_name_is_found_anywhere_but_in_words_of_the_platform() -> None:
     assert not leaks({"status": "completed", "date_completed": None}, name)
 
 
+@pytest.mark.parametrize("typed", ["Georgia Ohio", "c/o georgia ohio", "Ohio"])
+def test_whole_name_is_found_in_a_state_that_was_typed(typed: str) -> None:
+    assert leaks({"billing": {"state": typed}}, denied("Georgia Ohio", Kind.NAME)) == (typed != "Ohio")
+
+
 def test_customer_id_is_no_hit_in_another_id() -> None:
     customer = denied("23", Kind.PERSON_ID, "customer_id")
     assert not leaks({"id": 23, "number": "23", "quantity": 23, "order_id": "23", "num_items": 23}, customer)
