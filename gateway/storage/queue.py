@@ -56,7 +56,10 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A delivery under a lease; `state` is the one before the claim, `claim` the token that settles it."""
+    """A delivery under a lease; `state` is the one before the claim, `claim` the token that settles it.
+
+    From `leased_until` on another worker may have it.
+    """
 
     id: int
     store_id: str
@@ -79,6 +82,7 @@ class Claimed:
     accepted_at: datetime
     first_attempt_at: datetime | None
     claim: str
+    leased_until: datetime
 
 
 APPEND: Final = insert(deliveries).inline()
@@ -86,7 +90,8 @@ Stream = tuple[str, str, str]  # store id, stream, destination id
 _NEW: Final = tuple(field.name for field in fields(NewDelivery))
 _COLUMNS: Final = (*_NEW, "accepted_at", "claimable_at")
 _values: Final = attrgetter(*_NEW)
-_TAKEN: Final = tuple(deliveries.c[field.name] for field in fields(Claimed) if field.name != "claim")
+_LEASE: Final = {"claim", "leased_until"}
+_TAKEN: Final = tuple(deliveries.c[field.name] for field in fields(Claimed) if field.name not in _LEASE)
 
 
 def enqueue(connection: Connection, new: Sequence[NewDelivery], *, now: datetime) -> None:
@@ -138,12 +143,13 @@ def claim(
     end_marked(connection, stopped, now=now)
     if not taken:
         return []
-    token = f"{worker}:{secrets.token_hex(8)}"
+    token, until = f"{worker}:{secrets.token_hex(8)}", now + lease
     dialect = connection.dialect.name
     ids = ids_parameter(dialect, [row["id"] for row in taken])
-    execute_plan(connection, _take(dialect), {"ids": ids, "token": token, "until": now + lease})
+    execute_plan(connection, _take(dialect), {"ids": ids, "token": token, "until": until})
     count_lost_attempts(connection, [row for row in taken if row["state"] == DeliveryState.SENDING], now=now)
-    return [_claimed(row, token, stood_still.get(row["destination_id"], timedelta()), now) for row in taken]
+    under = {"claim": token, "leased_until": until}
+    return [_claimed(row, under, stood_still.get(row["destination_id"], timedelta()), now) for row in taken]
 
 
 def give_back(connection: Connection, claimed: Sequence[Claimed], *, now: datetime) -> None:
@@ -209,10 +215,10 @@ def _due(connection: Connection, destination_id: str, limit: int, now: datetime)
     return sorted(found, key=itemgetter("claimable_at", "id"))  # what came together leaves in the order of intake
 
 
-def _claimed(row: Row, token: str, stood_still: timedelta, now: datetime) -> Claimed:
+def _claimed(row: Row, under: Row, stood_still: timedelta, now: datetime) -> Claimed:
     state = DeliveryState(row["state"])
-    changed = {"state": state, "claim": token, "attempts": row["attempts"] + (state is DeliveryState.SENDING)}
-    values = {**row, **changed}
+    changed = {"state": state, "attempts": row["attempts"] + (state is DeliveryState.SENDING)}
+    values = {**row, **under, **changed}
     if stood_still and row["first_attempt_at"] is not None:
         values["first_attempt_at"] = min(row["first_attempt_at"] + stood_still, now)
     del values["ending"], values["claimable_at"]

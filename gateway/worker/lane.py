@@ -29,7 +29,7 @@ class Lane:
         self._waiting: deque[tuple[float, Any]] = deque()
         self._stale: list[Claimed] = []
         self._threads: list[threading.Thread] = []
-        self._begun: dict[int, float] = {}  # deliveries under way, since when
+        self._begun: dict[int, float] = {}  # by thread: a delivery whose lease ran out may be under way twice
         self._expected = 0  # claimed and not decided yet
         self._usual_seconds = 1.0
         self._is_closed = False
@@ -100,7 +100,7 @@ class Lane:
                 self._send(prepared, bool(self._waiting))
             except Exception:
                 _log.exception("delivery %d was left to its lease", prepared.claimed.id)
-            self._done(prepared.claimed.id)
+            self._done()
 
     def _take(self) -> Any:
         with self._changed:
@@ -111,12 +111,12 @@ class Lane:
             if not self._waiting:
                 return None
             _, prepared = self._waiting.popleft()
-            self._begun[prepared.claimed.id] = time.monotonic()
+            self._begun[threading.get_ident()] = time.monotonic()
             return prepared
 
-    def _done(self, delivery_id: int) -> None:
+    def _done(self) -> None:
         with self._changed:
-            seconds = time.monotonic() - self._begun.pop(delivery_id)
+            seconds = time.monotonic() - self._begun.pop(threading.get_ident())
             self._usual_seconds += 0.2 * (seconds - self._usual_seconds)
         if self.room > 0:
             self._freed()

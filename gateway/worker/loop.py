@@ -134,6 +134,9 @@ class Worker:
 
     def _send(self, prepared: Prepared, has_more: bool) -> None:
         claimed = prepared.claimed
+        if self._database.now() >= claimed.leased_until:  # this process stood still: somebody else may be sending it
+            self._give_back([claimed])
+            return
         try:
             self._outcomes.add([self._dispatch.send(prepared)], has_more=has_more)
         except Exception:

@@ -294,6 +294,49 @@ def test_deliveries_go_on_when_the_clock_jumps(sqlite_url: str, jump: timedelta)
     database.close()
 
 
+def test_nothing_is_sent_under_a_lease_that_has_ended(sqlite_url: str) -> None:
+    clock, sent_in_time = Clock(), []
+    database = Database(sqlite_url, clock=clock)
+    receivers = Receivers(database)
+
+    def stand_still() -> None:
+        clock.offset = timedelta(hours=1)
+
+    def answer(claimed: Claimed) -> DeliveryState:
+        sent_in_time.append(clock() < claimed.leased_until)
+        return DeliveryState.DELIVERED
+
+    receivers.while_deciding, receivers.answers["sink"] = stand_still, answer
+    enqueue(database, a_delivery())
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: open_count(database) == 0)
+    worker.stop(within_seconds=5)
+    assert sent_in_time == [True]
+    database.close()
+
+
+def test_a_delivery_that_is_under_way_twice_costs_no_thread(sqlite_url: str) -> None:
+    clock, both = Clock(), threading.Barrier(PACE.threads)
+    database = Database(sqlite_url, clock=clock)
+    receivers = Receivers(database)
+
+    def meet(_: Claimed) -> DeliveryState:
+        clock.offset = timedelta(hours=1)
+        both.wait(PATIENCE)
+        return DeliveryState.DELIVERED
+
+    receivers.answers["sink"] = meet
+    enqueue(database, a_delivery())
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: len(receivers.arrived["sink"]) == 2)
+    enqueue(database, a_delivery("order:2"), a_delivery("order:3"))
+    wait_for(lambda: len(receivers.arrived["sink"]) == 4)
+    worker.stop(within_seconds=5)
+    database.close()
+
+
 def test_retries_are_brought_forward_when_the_clock_is_set_back(sqlite_url: str) -> None:
     clock = Clock()
     database = Database(sqlite_url, clock=clock)
