@@ -116,6 +116,8 @@ class Worker:
 
         Where nobody rang, it looks whether anything is due before it asks for it.
         """
+        if self._outcomes.is_held_up:  # whose leases ended meanwhile may have arrived: that has to be written first
+            return False
         self._wants_room = True
         self._give_back([claimed for lane in self._lanes.values() for claimed in lane.take_stale()])
         limits = {one: room for one, lane in self._lanes.items() if (room := lane.room) > 0}

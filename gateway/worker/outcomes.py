@@ -24,6 +24,7 @@ class Outcomes:
     """What became of deliveries, written in batches: one gathers while the last is being committed."""
 
     def __init__(self, database: Database) -> None:
+        self.is_held_up = False  # what became of deliveries cannot be written for now
         self._database = database
         self._changed = threading.Condition()
         self._waiting: list[Settled] = []
@@ -55,6 +56,7 @@ class Outcomes:
     def _run(self) -> None:
         while batch := self._next_batch():
             self._write(batch)
+            self.is_held_up = False
 
     def _next_batch(self) -> list[Settled]:
         with self._changed:
@@ -78,6 +80,7 @@ class Outcomes:
             try:
                 self._settle(batch)
             except NotRecorded as refused:
+                self.is_held_up = True
                 _log.warning("cannot write %d outcomes yet: %s", len(batch), refused)
                 time.sleep(min(TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
             except Exception:

@@ -15,7 +15,7 @@ from gateway.errors import NotRecorded
 from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage import queue
 from gateway.storage.database import Database
-from gateway.storage.outcomes import Attempt, Settled
+from gateway.storage.outcomes import Attempt, Settled, settle
 from gateway.storage.queue import Claimed, NewDelivery
 from gateway.storage.tables import attempts, deliveries
 from gateway.worker import Pace, Worker
@@ -316,6 +316,20 @@ def test_nothing_is_sent_under_a_lease_that_has_ended(sqlite_url: str) -> None:
     database.close()
 
 
+def test_what_arrived_is_not_sent_again_while_its_outcome_cannot_be_written(sqlite_url: str) -> None:
+    clock = Clock()
+    database = Unsettled(sqlite_url, clock=clock)
+    database.while_failing = lambda: setattr(clock, "offset", timedelta(hours=database.failures - 1))
+    receivers = Receivers(database)
+    enqueue(database, a_delivery(topic="first"))
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: open_count(database) == 0)
+    worker.stop(within_seconds=5)
+    assert (receivers.arrived["sink"], row_of(database, "first").attempts) == (["first"], 1)
+    database.close()
+
+
 def test_a_delivery_that_is_under_way_twice_costs_no_thread(sqlite_url: str) -> None:
     clock, both = Clock(), threading.Barrier(PACE.threads)
     database = Database(sqlite_url, clock=clock)
@@ -379,6 +393,20 @@ class Forgetful(Database):
         if time.monotonic() < self._until:
             self.failures += 1
             raise NotRecorded("the disk is full")
+        return super().write(job)
+
+
+class Unsettled(Database):
+    """A database that takes no outcome at the first two times."""
+
+    failures = 0
+    while_failing: Callable[[], object] = staticmethod(lambda: None)
+
+    def write(self, job: Callable[..., Any]) -> Any:
+        if getattr(job, "func", None) is settle and self.failures < 2:
+            self.failures += 1
+            self.while_failing()
+            raise NotRecorded("the database is locked")
         return super().write(job)
 
 
