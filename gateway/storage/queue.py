@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Column,
+    ColumnElement,
     Connection,
     Integer,
     Select,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     case,
     insert,
     select,
+    tuple_,
     type_coerce,
     update,
 )
@@ -29,7 +32,7 @@ from gateway.storage.lists import ids_parameter, is_in_ids, rows_parameter, sele
 from gateway.storage.outcomes import count_lost_attempts, end_marked
 from gateway.storage.pausing import take_probe
 from gateway.storage.streams import at_once_if_head, lock_streams
-from gateway.storage.tables import deliveries, destinations
+from gateway.storage.tables import deliveries, destinations, orders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +202,19 @@ def release(
 
 
 def pull_forward(connection: Connection, *, by: timedelta, now: datetime) -> int:
-    """Have everything that is to happen later happen `by` sooner: the clock was set back."""
-    later = type_coerce(deliveries.c.claimable_at, BigInteger) - by // timedelta(microseconds=1)
-    moved = connection.execute(update(deliveries).where(deliveries.c.claimable_at > now).values(claimable_at=later))
-    return moved.rowcount
+    """Have everything that is to happen later happen `by` sooner, holds too: the clock was set back."""
+    sooner = by // timedelta(microseconds=1)
+    moved = _move(connection, deliveries.c.claimable_at, sooner, now)
+    _move(connection, deliveries.c.hold_until, sooner, now)
+    open_ones = select(deliveries.c.store_id, deliveries.c.order_id).where(deliveries.c.finished_at.is_(None))
+    waits = tuple_(orders.c.store_id, orders.c.order_id).in_(open_ones.where(deliveries.c.order_id.is_not(None)))
+    _move(connection, orders.c.frozen_at, sooner, now, waits)
+    return moved
+
+
+def _move(connection: Connection, at: Column[Any], sooner: int, now: datetime, *which: ColumnElement[bool]) -> int:
+    moved = update(at.table).where(at > now, *which).values({at.name: type_coerce(at, BigInteger) - sooner})
+    return connection.execute(moved).rowcount
 
 
 def has_due(connection: Connection, destination_ids: Collection[str], *, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from gateway.errors import NotRecorded
 from gateway.model.delivery import DeliveryState, OutcomeKind
@@ -17,7 +17,7 @@ from gateway.storage import queue
 from gateway.storage.database import Database
 from gateway.storage.outcomes import Attempt, Settled, settle
 from gateway.storage.queue import Claimed, NewDelivery
-from gateway.storage.tables import attempts, deliveries
+from gateway.storage.tables import attempts, deliveries, orders
 from gateway.worker import Pace, Worker
 from tests.storage.deliveries import a_delivery, row_of
 
@@ -362,6 +362,23 @@ def test_retries_are_brought_forward_when_the_clock_is_set_back(sqlite_url: str)
     clock.offset = timedelta(days=-1)
     worker.step()
     assert abs(row_of(database, "held").claimable_at - (due_at - timedelta(days=1))) < timedelta(seconds=30)
+    database.close()
+
+
+def test_holds_are_brought_forward_when_the_clock_is_set_back(sqlite_url: str) -> None:
+    clock = Clock()
+    database = Database(sqlite_url, clock=clock)
+    worker = Worker(database, Receivers(database), name="w", destination_ids=["sink"], pace=PACE)
+    worker.step()
+    until, one = clock() + timedelta(minutes=5), a_delivery(topic="first", order_id="1")
+    order = {"store_id": one.store_id, "order_id": "1", "origin": "checkout", "seen_at": clock(), "frozen_at": until}
+    database.write(lambda connection: connection.execute(insert(orders).values(order)))
+    enqueue(database, one, a_delivery(state=DeliveryState.HELD, hold_until=until, topic="follower", order_id="1"))
+    clock.offset = timedelta(days=-1)
+    worker.step()
+    frozen_at = database.read(lambda connection: connection.execute(select(orders.c.frozen_at)).scalar_one())
+    for at in (row_of(database, "follower").hold_until, frozen_at):
+        assert abs(at - (until - timedelta(days=1))) < timedelta(seconds=30)
     database.close()
 
 
