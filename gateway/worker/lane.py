@@ -62,8 +62,7 @@ class Lane:
         with self._changed:
             self._expected -= expected
             self._waiting.extend((now, one) for one in prepared)
-            while len(self._begun) + len(self._waiting) > len(self._threads) < self._most_threads:
-                self._add_thread()
+            self._add_threads()
             self._changed.notify(len(prepared))
         if len(prepared) < expected and self.room > 0:
             self._freed()
@@ -89,10 +88,15 @@ class Lane:
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
-    def _add_thread(self) -> None:
-        name = f"{self._name}-{len(self._threads)}"
-        self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
-        self._threads[-1].start()
+    def _add_threads(self) -> None:
+        try:
+            while len(self._begun) + len(self._waiting) > len(self._threads) < self._most_threads:
+                name = f"{self._name}-{len(self._threads)}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except RuntimeError:  # the system has none left: what nobody takes grows stale, and is given back
+            _log.exception("%s has %d threads and gets no more", self._name, len(self._threads))
 
     def _run(self) -> None:
         while (prepared := self._take()) is not None:

@@ -191,6 +191,7 @@ class _Clock:
             set_back = self._last[0] + timedelta(seconds=elapsed - self._last[1]) - now
             if set_back > _SET_BACK:
                 moved = self._database.write(partial(queue.pull_forward, by=set_back, now=now))
-                _log.warning("the clock was set back by %s; %d deliveries were brought forward", set_back, moved)
+                seconds = set_back.total_seconds()
+                _log.warning("the clock was set back by %d s; %d deliveries were brought forward", seconds, moved)
         self._last = now, elapsed
         return now

@@ -232,6 +232,30 @@ def test_the_next_are_claimed_while_some_are_being_decided(any_database: Databas
     assert sorted(receivers.arrived["sink"]) == ["first", "second"]
 
 
+def test_a_system_without_threads_to_give_holds_up_nothing_for_good(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    refused: list[str] = []
+
+    def start_unless_of_a_lane(thread: threading.Thread) -> None:
+        if thread.name.startswith("sink-") and not refused:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_unless_of_a_lane)
+    database = Database(sqlite_url)
+    receivers = Receivers(database)
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    enqueue(database, a_delivery(topic="first"))
+    wait_for(lambda: open_count(database) == 0)
+    worker.stop(within_seconds=5)
+    assert (receivers.arrived["sink"], refused) == (["first"], ["sink-0"])
+    database.close()
+
+
 def test_what_cannot_be_decided_for_now_is_given_back(any_database: Database, receivers: Receivers) -> None:
     answers = iter([NotRecorded("the database is away"), ValueError("a bug")])
 
