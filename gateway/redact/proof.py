@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.redact.shapes import Field, Table, tables
-from gateway.redact.spellings import NOT_DIGIT, Reading, folded, wanted_needle
+from gateway.redact.spellings import NOT_DIGIT, SHORTEST_PHONE, Reading, folded, wanted_needle
 from gateway.redact.verdict import CONTACT, LOOSE, NEVER, WHOLE, Denied, Kind
 
 # Names, places and numbers are words that an order may use for something else; a hit is looked at where it stands.
@@ -172,7 +172,10 @@ def _is_another_number(leaf: Leaf, denied: Denied) -> bool:
     is_number = leaf.path == ("name",) or (_is_order_word(leaf) and NUMBER_KEY.search(leaf.path[-1]))
     if not is_number or _is_person(leaf) or not PLATFORM_NUMBER.fullmatch(leaf.text):
         return False
-    return denied.kind != Kind.PHONE or NOT_DIGIT.sub("", leaf.text) != NOT_DIGIT.sub("", denied.value)
+    if denied.kind != Kind.PHONE:
+        return True
+    number, phone = NOT_DIGIT.sub("", leaf.text), NOT_DIGIT.sub("", denied.value)
+    return number != phone and phone[-SHORTEST_PHONE:] in number  # or it is there in another spelling
 
 
 def _is_own(leaf: Leaf) -> bool:

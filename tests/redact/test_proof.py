@@ -86,6 +86,11 @@ def test_phone_is_not_found_in_the_middle_of_an_id() -> None:
     assert not leaks({"id": 820982911946154508}, denied("29119461", Kind.PHONE))
 
 
+def test_phone_in_another_spelling_is_found_in_an_id() -> None:
+    written = base64.urlsafe_b64encode(b"+491712345678").decode().rstrip("=")
+    assert leaks({"line_items": [{"product_id": written}]}, denied("+49 (171) 234-5678", Kind.PHONE))
+
+
 def test_address_is_a_word_of_its_own() -> None:
     assert leaks({"a": "from 203.0.113.7:443"}, denied("203.0.113.7", Kind.IP))
     assert not leaks({"a": "1203.0.113.7"}, denied("203.0.113.7", Kind.IP))
