@@ -103,8 +103,7 @@ class _Output:
 
     def _is_key(self, denied: Denied) -> bool:
         """Whether the value is an object's key; a plain word of a field name proves nothing."""
-        needle = wanted_needle(denied)
-        return any(needle in key for key in self._keys if not key.isidentifier())
+        return any(Reading(key).holds(denied) for key in self._keys if not key.isidentifier())
 
     @cached_property
     def _leaves(self) -> list[Leaf]:
@@ -122,7 +121,7 @@ class _Output:
 
     @cached_property
     def _keys(self) -> set[str]:
-        return {folded(key) for leaf in self._leaves for key in leaf.path}
+        return {key for leaf in self._leaves for key in leaf.path}
 
 
 def _is_ambiguous(denied: Denied) -> bool:

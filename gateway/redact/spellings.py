@@ -26,21 +26,25 @@ ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 PRINTABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]*")
-HEX = re.compile(r"[0-9a-fA-F]+")
 LONG_PART = re.compile(r"[0-9A-Za-z+]{22}")
 SPELLING_MARK = re.compile(r"[\\%+&]")
 JOINTS = re.compile(r"[/_\-=]+")  # base64 may be a part of a path or of a code
-PARTS = re.compile(r"[^0-9a-zA-Z]+")
+NOT_HEX = re.compile(r"[^0-9a-fA-F]+")  # a digest may stand behind a mark: `0x`, `sha256-`
 MARKS_BEFORE, MARKS_AFTER = '":[,\n', '",}]\n'  # an empty string is in both: where the text ends
 MOST_BLANKS = 8
-PHONE_SEPARATORS = b" ().-/"
 GAPS, MOST_GAPS = " \t().-/\u2010\u2011\u2012\u2013\u2014\u2015", 3
+DASHES = re.compile("[\u2010-\u2015]")
+ASCII_GAPS = "".join(filter(str.isascii, GAPS)).encode()
 PHONE_GAP = f"[{re.escape(GAPS)}]{{0,{MOST_GAPS}}}"
 # What may stand before the digits that a number shares with another spelling of it: the country's code, a zero.
 BEFORE_PHONE = re.compile(rf"(?:^|[^\d.]|\D\.)(?:00)?\d{{0,3}}{PHONE_GAP}0?{PHONE_GAP}$")
 NOT_DIGIT = re.compile(r"\D+")
 BLANK = re.compile(r"\s+")
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# What is not shown: https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 SOFT_HYPHEN, FIRST_MARK = "\u00ad", "\u0300"
 ASCII = bytes(range(128))
 LONG_CHARS = 200
@@ -164,7 +168,8 @@ class Reading:
 
     @cached_property
     def _squeezed(self) -> bytes:
-        return self.plain.encode("utf-8", "replace").translate(None, PHONE_SEPARATORS)
+        plain = self.plain if self.plain.isascii() else DASHES.sub("", self.plain)
+        return plain.encode("utf-8", "replace").translate(None, ASCII_GAPS)
 
     def _decoded_pieces(self, text: str, raw: bytes) -> Iterator[str]:
         if "\\" in text:
@@ -337,8 +342,8 @@ def _digests_in(run: str) -> Iterator[bytes]:
     for part in JOINTS.split(letters):
         if len(part) in BASE64_CHARS and part != part.lower():
             yield _plain_bytes(part)
-    for part in PARTS.split(letters):
-        if len(part) in HEX_CHARS and HEX.fullmatch(part):
+    for part in NOT_HEX.split(letters):
+        if len(part) in HEX_CHARS:
             yield bytes.fromhex(part)
 
 
@@ -353,10 +358,10 @@ def _digests_of(denied: Denied, lengths: frozenset[int]) -> Iterator[bytes]:
 
 
 def _hashed_forms(denied: Denied) -> set[str]:
-    """Trimmed, lower case, digits only, without blanks: vendors differ."""
-    value = denied.value.strip()
+    """Trimmed, lower case, digits only, without blanks or what is not shown: vendors differ."""
+    value = INVISIBLE.sub("", denied.value).strip()
     lowered = value.lower()
-    forms = {denied.value, value, lowered, BLANK.sub("", lowered), value.upper(), folded(value)}
+    forms = {denied.value, denied.value.strip(), value, lowered, BLANK.sub("", lowered), value.upper(), folded(value)}
     forms.add("".join(char for char in lowered if char.isalnum()))
     if denied.kind == Kind.PHONE:
         digits = NOT_DIGIT.sub("", value)

@@ -22,6 +22,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "json in a string": lambda value: json.dumps({"a": value}),
     "json in a string in a string": lambda value: json.dumps({"a": json.dumps({"b": value})}),
     "html": lambda value: value.replace("+", "&#43;").replace("@", "&#64;"),
+    "marks that nobody sees": lambda value: "\u202a" + "\ufe0f\u034f".join(value) + "\u202c",
     "base64": lambda value: base64.b64encode(value.encode()).decode(),
     "base64, one further": lambda value: base64.b64encode(f"x{value}".encode()).decode(),
     "base64, two further": lambda value: base64.b64encode(f"xy{value}".encode()).decode(),
@@ -57,6 +58,7 @@ def test_hash_is_found_in_hex_and_base64(name: str, form: str) -> None:
     digest = HASHES[name](form.strip().encode())
     for written in (digest.hex(), digest.hex().upper(), base64.b64encode(digest).decode(), f"{name}:{digest.hex()}"):
         assert leaks({"a": written}, denied("Anna@Example.com "))
+    assert leaks({"a": f"0x{digest.hex()}"}, denied("\u202aAnna@Example.com\u202c"))
 
 
 def test_hash_of_a_short_value_is_found() -> None:
@@ -71,7 +73,10 @@ def test_hash_in_the_payload_is_found_in_another_spelling() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["+49 171 2345678", "+491712345678", "0049 171/2345678", "0171-234 56 78", "(0171) 2345678", "491712345678"],
+    [
+        *("+49 171 2345678", "+491712345678", "0049 171/2345678", "0171-234 56 78", "(0171) 2345678", "491712345678"),
+        *("0171\u20132345678", "0171\u2011234\u20115678", "0171\t2345678"),
+    ],
 )
 def test_phone_is_found_in_every_format(written: str) -> None:
     assert leaks({"text": f"call {written}"}, denied("+49 (171) 234-5678", Kind.PHONE))
@@ -106,6 +111,7 @@ def test_value_that_cannot_be_told_from_chance_is_not_searched() -> None:
 def test_identifier_that_is_a_key_is_found() -> None:
     assert leaks({"a": {"anna@example.com": 1}}, denied("anna@example.com"))
     assert leaks({"a": {"Anna Nováková": 1}}, denied("Anna Nováková", Kind.NAME))
+    assert leaks({"a": {"Anna%20Nov%C3%A1kov%C3%A1": 1}}, denied("Anna Nováková", Kind.NAME))
 
 
 @pytest.mark.parametrize(
