@@ -139,6 +139,25 @@ def test_usp_without_a_refusal_says_nothing(text: str) -> None:
     assert gating(EVIDENCE["usp"](text)) == (UNKNOWN, UNKNOWN)
 
 
+CONTRADICTIONS = {
+    "cookiebot": "CookieConsent={stamp:'x',marketing:false,marketing:true,statistics:false,statistics:true}",
+    "cookieyes": "cookieyes-consent=action:yes,advertisement:no,analytics:no,advertisement:yes,analytics:yes",
+    "onetrust-groups": f"OptanonConsent=groups=C0002:0,C0004:0,C0002:1,C0004:1{CLOSED}",
+    "onetrust-twice": f"OptanonConsent=groups=C0002:0,C0004:0&groups=C0002:1,C0004:1{CLOSED}",
+    "complianz": "cmplz_marketing=deny; cmplz_marketing=allow; cmplz_statistics=deny; cmplz_statistics=allow",
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_cookie_that_contradicts_itself_refuses(name: str) -> None:
+    assert gating(EVIDENCE["cookie"](CONTRADICTIONS[name])) == (DENIED, DENIED)
+
+
+def test_onetrust_cookie_of_many_fields_is_read() -> None:
+    text = f"OptanonConsent={'a=1&' * 100}groups=C0002:0,C0004:0{CLOSED}"
+    assert gating(EVIDENCE["cookie"](text)) == (DENIED, DENIED)
+
+
 COOKIES = {
     "wp-consent-api": ("a=b; wp_consent_marketing=allow; wp_consent_statistics=deny", GRANTED, DENIED),
     "wp-anonymous": ("wp_consent_statistics-anonymous=allow; wp_consent_marketing=deny", DENIED, UNKNOWN),

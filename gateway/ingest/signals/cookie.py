@@ -1,7 +1,7 @@
 """Consent cookies that a server can read, as a Cookie header holds them: `name=value; name=value`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qs, unquote
@@ -61,9 +61,7 @@ def _read_complianz(cookies: Cookies) -> list[Evidence]:
 def _read_prefixed(cookies: Cookies, prefix: str, cmp: str) -> list[Evidence]:
     answers = [{name.removeprefix(prefix): value} for name, value in cookies if name.startswith(prefix)]
     known = [one for one in answers if one.keys() & CATEGORY_NAMES.keys()]
-    merged: dict[str, object] = {}
-    for name, value in (item for one in known for item in one.items()):
-        merged[name] = value if merged.get(name, value) == value else "no"
+    merged = _said_once((item for one in known for item in one.items()), refused="no")
     return [Evidence(choices=answers_of(merged).choices, cmp=cmp)] if merged else []
 
 
@@ -74,7 +72,8 @@ def _read_cookiebot(cookies: Cookies) -> list[Evidence]:
         if value == "0":
             found.append(Evidence(choices=Choices(analytics=Choice.DENIED, marketing=Choice.DENIED), cmp="cookiebot"))
         elif "stamp:" in value:
-            words = {name: _COOKIEBOT_WORDS.get(word, word) for name, word in _COOKIEBOT_ANSWER.findall(value)}
+            said = _COOKIEBOT_ANSWER.findall(value)
+            words = _said_once(((name, _COOKIEBOT_WORDS.get(word, word)) for name, word in said), refused="no")
             basis = Basis.EXPLICIT if words.get("method") == "explicit" else Basis.IMPLIED
             choices = answers_of(words, _COOKIEBOT_NAMES).choices
             found.append(Evidence(choices=choices, basis=basis, cmp="cookiebot"))
@@ -85,7 +84,7 @@ def _read_cookieyes(cookies: Cookies) -> list[Evidence]:
     """CookieYes: `action:yes,analytics:no`; its own `consent` word means the opposite under CCPA and is not read."""
     found = []
     for value in (value for name, value in cookies if name == "cookieyes-consent"):
-        words = dict(pair.partition(":")[::2] for pair in value.split(","))
+        words = _said_once(_pairs(value), refused="no")
         state = SignalState.ANSWERED if words.get("action") == "yes" else SignalState.PENDING
         choices = answers_of(words, _COOKIEYES_NAMES).choices
         found.append(settled(Evidence(choices=choices, state=state, cmp="cookieyes")))
@@ -99,20 +98,34 @@ def _read_onetrust(cookies: Cookies) -> list[Evidence]:
 
 
 def _onetrust(value: str, *, is_closed: bool) -> Evidence:
-    given = {key: values[-1] for key, values in parse_qs(value, max_num_fields=64).items()}
-    groups = dict(pair.partition(":")[::2] for pair in given.get("groups", "").split(","))
+    given = parse_qs(value)
+    groups = _said_once(_pairs(",".join(given.get("groups", ()))), refused="0")
     choices = Choices()
     for category in dict.fromkeys(_ONETRUST_GROUPS.values()):
         answers = [_ONETRUST_WORDS.get(groups[group], Choice.UNKNOWN) for group in _groups_of(category, groups)]
         choices = choices.with_choice(category, strictest(*answers))
-    is_answered = is_closed and given.get("AwaitingReconsent") != "true"
+    is_answered = is_closed and "true" not in given.get("AwaitingReconsent", ())
     state = SignalState.ANSWERED if is_answered else SignalState.PENDING
     evidence = settled(Evidence(choices=choices, state=state, cmp="onetrust"))
-    return with_gpc(evidence) if "1" in (given.get("isGpcEnabled"), given.get("browserGpcFlag")) else evidence
+    has_gpc = "1" in (*given.get("isGpcEnabled", ()), *given.get("browserGpcFlag", ()))
+    return with_gpc(evidence) if has_gpc else evidence
 
 
 def _groups_of(category: Category, groups: Mapping[str, str]) -> list[str]:
     return [group for group, one in _ONETRUST_GROUPS.items() if one is category and group in groups]
+
+
+def _pairs(text: str) -> Iterable[tuple[str, str]]:
+    parts = (pair.partition(":") for pair in text.split(","))
+    return ((name, word) for name, _, word in parts)
+
+
+def _said_once(pairs: Iterable[tuple[str, str]], *, refused: str) -> dict[str, str]:
+    """Return words by name; what is said twice, and differently, is `refused`."""
+    said: dict[str, str] = {}
+    for name, word in pairs:
+        said[name] = word if said.get(name, word) == word else refused
+    return said
 
 
 def _nothing(note: str, *, unreadable: bool = False) -> Evidence:
