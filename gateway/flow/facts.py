@@ -181,27 +181,41 @@ def latest_of(connection: Connection, row: Row, policy: Policy, context: Context
 def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewals: bool = False) -> list[Lowering]:
     """What was received after the freezing of the record that counts; without a record, all that is known.
 
-    A withdrawal that names the order itself was made after it, also when it comes before the order's webhook.
+    A withdrawal that names the order itself was made after it, also when it comes before the order's webhook; what
+    names its customer or e-mail address counts when it came after the order and its answer. So does all that came
+    after an answer which reached its order when that was frozen already.
     """
     store_id = row["store_id"]
     since = None
     if counting is not None and counting["consent_state"] is not None:
         since = counting["recorded_at"] if counting["given_after"] else counting["frozen_at"]
     found: list[Lowering] = []
+    of_people: list[Lowering] = []
     withdrawn: list[Lowering] = []
     for one in (row, counting) if counting is not None and counting is not row else (row,):
         of_order = context.lowerings.get((store_id, "order", one["order_id"]), [])
         withdrawn += [lowering for lowering in of_order if lowering.by == "withdrawal"]
         found += [lowering for lowering in of_order if lowering.by != "withdrawal"]
-        for kind, subject in (
-            ("session", one["session_hash"]),
-            ("email", one["email_hash"]),
-        ):
-            found += context.lowerings.get((store_id, kind, subject), [])
-        found += _of_customer(context, store_id, one["customer_id"], with_renewals=with_renewals)
+        found += context.lowerings.get((store_id, "session", one["session_hash"]), [])
+        of_people += context.lowerings.get((store_id, "email", one["email_hash"]), [])
+        of_people += _of_customer(context, store_id, one["customer_id"], with_renewals=with_renewals)
         for subscription_id in one["subscription_ids"] if with_renewals else ():
             found += context.lowerings.get((store_id, "subscription", subscription_id), [])
-    return [*withdrawn, *_after(found, since)]
+    late = [*of_people, *found] if counting is not None and counting["given_after"] else of_people
+    return [*withdrawn, *_after([*found, *of_people], since), *_meanwhile(late, counting, since)]
+
+
+def _meanwhile(lowerings: Sequence[Lowering], counting: Row | None, since: datetime | None) -> list[Lowering]:
+    """What a person took back of a record after giving it, but before the record reached its order and froze it.
+
+    A webhook comes a minute after its order, and the entry perhaps with the next one.
+    """
+    recorded = order_consent_of(counting).recorded if lowerings and counting is not None else None
+    if counting is None or recorded is None or since is None:
+        return []
+    given_at = max(filter(None, (counting["placed_at"], recorded.captured_at)), default=since)
+    taken = [one for one in lowerings if given_at < one.at <= since]
+    return [one for one in taken if recorded.choices.of(one.category) is Choice.GRANTED]
 
 
 def _of_customer(

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.settings import DestinationSettings
 from tests.shops import ALL, NONE, SECRET, Shop, a_woo_order, an_entry, open_shop, settings_for
+from tests.visitors import Visitor
 
 Open = Callable[..., Shop]
 GRANTED, DENIED = an_entry(ALL), an_entry(NONE)
@@ -152,6 +153,63 @@ def test_webhooks_in_any_order_never_widen(open_: Open, name: str, *, is_newest_
 
     assert applied(shop, order) == expected
     assert {state for state, _ in shop.states()} == {"delivered" if any(expected) else "suppressed"}
+
+
+PEOPLE = {"customer_id": "7", "email": "jan.novak@example.com"}
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+@pytest.mark.parametrize("named", PEOPLE)
+def test_person_who_withdraws_before_the_webhook_of_their_order_comes_has_withdrawn(
+    open_: Open, named: str, *, is_held: bool
+) -> None:
+    shop = open_(unknown="allow")
+    if is_held:
+        shop.post(a_woo_order(1, customer_id=7))
+    Visitor(shop).withdraws(**{named: PEOPLE[named]}, categories=["marketing"])
+    shop.clock.pass_by(seconds=1)
+    shop.post(a_woo_order(1, GRANTED, customer_id=7, status="completed"))
+    shop.dispatch()
+
+    assert [sent["consent"]["applied"]["marketing"] for sent in shop.sender.payloads] == [False] * (1 + is_held)
+    assert shop.order(1)["effective"]["lowered"]["marketing"]["by"] == "withdrawal"
+
+
+@pytest.mark.parametrize("named", PEOPLE)
+def test_person_who_withdrew_before_an_order_may_grant_with_it(open_: Open, named: str) -> None:
+    shop = open_()
+    Visitor(shop).withdraws(**{named: PEOPLE[named]})
+    shop.clock.pass_by(seconds=60)
+    shop.post(a_woo_order(1, GRANTED, customer_id=7, date_created_gmt="2026-11-22T12:00:30"))
+    shop.dispatch()
+
+    assert shop.states() == [("delivered", "all_granted")]
+
+
+def test_customer_who_denies_with_their_order_is_not_lowered_as_well(open_: Open) -> None:
+    shop = open_()
+    shop.post(a_woo_order(1, customer_id=7))
+    shop.clock.pass_by(seconds=1)
+    Visitor(shop).is_said(order_id="1", customer_id="7", categories={"marketing": True, "analytics": False})
+    shop.dispatch()
+
+    assert shop.order(1)["effective"]["lowered"] == {}
+
+
+@pytest.mark.parametrize(("said_at", "is_granted"), [("12:00:00", False), ("12:00:02", True)])
+def test_answer_that_comes_late_to_a_staff_order_releases_nothing_that_was_denied_since(
+    open_: Open, said_at: str, *, is_granted: bool
+) -> None:
+    shop = open_(unknown="deny")
+    order = a_woo_order(1, created_via="admin")
+    shop.post(order)
+    shop.clock.pass_by(seconds=1)
+    Visitor(shop).answers(marketing=True, analytics=False, order_id="1", order_key=order["order_key"])
+    shop.clock.pass_by(seconds=5)
+    entry = an_entry(ALL, captured_at=f"2026-11-22T{said_at}Z")
+    shop.post(a_woo_order(1, entry, created_via="admin", date_modified_gmt="2026-11-22T12:00:03"), "order.updated")
+
+    assert applied(shop, order) == (True, is_granted)
 
 
 ORIGINS = {
