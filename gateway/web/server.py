@@ -5,6 +5,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import sys
@@ -16,11 +17,10 @@ from importlib import import_module
 from multiprocessing.util import Finalize
 from typing import Any, Final
 
-from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import MTServer
+from granian.server import MPServer, MTServer
 from werkzeug.serving import make_server
 
 from gateway.errors import StartRefused
@@ -34,6 +34,8 @@ STOP_SECONDS: Final = 8  # of the ten that a stop may take
 _SENDER_SECONDS: Final = 4  # how long one process waits for requests that are still coming in
 _PARENT_DIED: Final = 1  # PR_SET_PDEATHSIG, see prctl(2)
 _HEADER_TIMEOUT_MILLISECONDS: Final = 30_000
+_LOOK_SECONDS: Final = 1.0  # how soon it is seen that something that serves has ended
+_BYTES: Final = 4096
 _CONNECTIONS: Final = 512  # of one process; more wait until one of them ends
 
 
@@ -94,7 +96,7 @@ def _serve_in_processes(build: Callable[[], Served], options: dict[str, Any]) ->
     if sys.platform == "linux":
         multiprocessing.set_start_method("fork", force=True)  # what was set up before is there in every process
     parent = os.getpid()
-    Granian(**options).serve(target_loader=lambda: _begin(build, parent), wrap_loader=False)
+    _InProcesses(**options).serve(target_loader=lambda: _begin(build, parent), wrap_loader=False)
 
 
 def _begin_directly(front: Front) -> None:
@@ -107,7 +109,37 @@ def _begin_directly(front: Front) -> None:
         inside.begin_directly(front)
 
 
-class _Here(MTServer):
+class _Woken:
+    """Misses no signal: the system may hand one to any thread, Python handles it in this one.
+
+    A byte wakes this thread for it. The event that granian waits for would not, and who sets it in a handler can meet
+    himself inside its lock.
+    """
+
+    interrupt_signal: bool
+    interrupt_children: list[int]
+
+    def signal_handler_interrupt(self, *_: object) -> None:
+        """Remember that it is time to stop."""
+        self.interrupt_signal = True
+
+    def _serve_loop(self, *_: object) -> None:
+        """Wait until it is time to stop, or until something that serves has ended."""
+        ear, mouth = socket.socketpair()
+        with ear, mouth:
+            mouth.settimeout(0)
+            before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+            while not (self.interrupt_signal or self.interrupt_children):
+                if select.select([ear], [], [], _LOOK_SECONDS)[0]:
+                    ear.recv(_BYTES)
+            signal.set_wakeup_fd(before)
+
+
+class _InProcesses(_Woken, MPServer):
+    """Granian's server of processes."""
+
+
+class _Here(_Woken, MTServer):
     """Granian's server of threads; it was made for Python without a GIL, but with one thread serves any."""
 
     _stopping_since: float | None = None

@@ -1,7 +1,10 @@
 """Real processes, really killed: every order that was answered 200 arrives or has a recorded decision, in order."""
 
+import ctypes
 import random
+import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -140,6 +143,18 @@ def test_sigterm_ends_web_and_worker_in_time(
     gateway.start("worker")
     shop.join()
     assert_nothing_lost(postgres_url, [shop], sink)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed by Linux alone")
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
+def test_a_signal_that_meets_another_thread_ends_it_too(
+    make: Callable[[str], Gateway], sqlite_url: str, signals: tuple[int, ...]
+) -> None:
+    process = make(sqlite_url).start("run")
+    newest = max(int(one.name) for one in Path(f"/proc/{process.pid}/task").iterdir())
+    for one in signals:
+        assert ctypes.CDLL(None).tgkill(process.pid, newest, one) == 0
+    assert process.wait(10) == 0
 
 
 def test_a_worker_tells_of_its_deliveries(make: Callable[[str], Gateway], sink: Sink, postgres_url: str) -> None:
