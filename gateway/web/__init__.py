@@ -21,6 +21,7 @@ def create_app(gateway: Gateway) -> Flask:
     """Return the application, holding nothing but the gateway it was given."""
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.url_map.merge_slashes = False  # it redirects to whatever host the request names
     app.extensions["gateway"] = gateway
     register_errors(app)
     for make in _MAKERS:
