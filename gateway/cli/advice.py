@@ -1,4 +1,4 @@
-"""What to do about a database that does not take what it is given, and about a store that does not answer."""
+"""What to do about a database that takes nothing, and about a store or a destination that does not answer."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _ADVICE: Final = {
     "the database is read-only": "let this user write to the file and to its folder",
     "the disk failed": "look at the disk; a copy from the last back-up may be needed",
     "the database file is damaged": "restore it from a back-up",
-    "the database file cannot be opened": "look at database.url, and who may read and write there",
+    "the database file cannot be opened": "run `gateway migrate` when there is none yet, or look at database.url",
     "the database file is not a database": "look at database.url",
     "the database file has vanished": "look at database.url, or run `gateway migrate` to begin anew",
     "the database cannot be reached": "look at database.url, and whether the server runs",
@@ -35,6 +35,22 @@ _STORE_ADVICE: Final = {
     "private_address": "its address is private, and worker.allow_private_destinations is false",
     "not_recorded": "the gateway's own database did not take what was found; ask again",
 }
+
+
+_DESTINATION_ADVICE: Final = {
+    "dns_failed": "its host is not known; look at the spelling",
+    "private_address": "its address is private, and worker.allow_private_destinations is false",
+    "connection_refused": "nothing listens there; look at the port, and whether it runs",
+    "connect_timeout": "nothing answers there; look at the address, and at firewalls",
+    "unreachable": "there is no way there; look at the address, and at firewalls",
+    "tls_failed": "its certificate does not fit, or it speaks no https",
+}
+
+
+def about_destination(word: str) -> str:
+    """Return what to do about a destination that cannot be reached, after a semicolon; nothing for a rare word."""
+    advice = _DESTINATION_ADVICE.get(word)
+    return f"; {advice}" if advice else ""
 
 
 def about_store(word: str) -> str:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from gateway.bootstrap import build, make_key, open_stored_keyring
 from gateway.cli.advice import about_store
 from gateway.cli.manage import check_store, with_database
-from gateway.cli.operate import instant
+from gateway.cli.operate import SINCE, instant
 from gateway.errors import StartRefused
 from gateway.settings import load_settings
 from gateway.storage.copying import copy_database, rotate_keys
@@ -33,8 +33,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     copy.set_defaults(run=_copy)
     text = "fetch from the store what no webhook brought"
     fetch = commands.add_parser("reconcile", parents=[common], help=text, description=text)
-    fetch.add_argument("--store", required=True, metavar="ID")
-    fetch.add_argument("--since", required=True, type=instant, metavar="TIME")
+    fetch.add_argument("--store", required=True, metavar="ID", help="a store that has [stores.api]")
+    fetch.add_argument("--since", required=True, type=instant, metavar="TIME", help=SINCE)
     fetch.add_argument("--dry-run", action="store_true", help="count, and take nothing in")
     fetch.set_defaults(run=_reconcile)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.bootstrap import make_sender, read_settings
-from gateway.cli.advice import told
+from gateway.cli.advice import about_destination, told
 from gateway.errors import DeliveryFailed, GatewayError, SettingsInvalid
 from gateway.settings import Settings, load_settings
 from gateway.storage.probing import differing_policies, probe_database
@@ -67,6 +67,6 @@ def _destination_errors(settings: Settings, known: set[str]) -> list[Mistake]:
             sender.reach(one.url)
             print(f"destination {one.id}: can be reached")
         except DeliveryFailed as failure:
-            errors.append((path, f"{one.id} cannot be reached ({failure.word})"))
+            errors.append((path, f"{one.id} cannot be reached ({failure.word}){about_destination(failure.word)}"))
     sender.close()
     return errors

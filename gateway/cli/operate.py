@@ -3,7 +3,7 @@
 import argparse
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -20,21 +20,25 @@ from gateway.settings import Settings, load_settings
 from gateway.storage.database import Database
 from gateway.storage.policies import newest_policy
 
+SINCE: Final = "such as 2026-11-21T15:54:04Z; UTC unless it names another zone"
+
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the commands of an operator."""
     simulate = commands.add_parser("simulate", parents=[common], help="what the last orders would do otherwise")
-    simulate.add_argument("--store", required=True, metavar="ID")
-    simulate.add_argument("--mode", choices=["off", "suppress", "anonymize"])
-    simulate.add_argument("--unknown", choices=["allow", "deny"])
-    simulate.add_argument("--last", type=_count, default=1000, metavar="N")
-    simulate.add_argument("--json", action="store_true")
+    simulate.add_argument("--store", required=True, metavar="ID", help="whose orders")
+    simulate.add_argument("--mode", choices=["off", "suppress", "anonymize"], help="instead of its mode")
+    simulate.add_argument("--unknown", choices=["allow", "deny"], help="instead of its unknown rule")
+    simulate.add_argument("--last", type=_count, default=1000, metavar="N", help="how many orders (default: 1000)")
+    simulate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     simulate.set_defaults(run=_simulate)
     again = commands.add_parser("replay", parents=[common], help="decide and send again")
-    again.add_argument("--destination", required=True, metavar="ID")
-    again.add_argument("--since", required=True, type=instant, metavar="TIME")
+    again.add_argument("--destination", required=True, metavar="ID", help="where to")
+    again.add_argument("--since", required=True, type=instant, metavar="TIME", help=SINCE)
     states = [state.value for state in REPLAYABLE]
-    again.add_argument("--state", choices=states, default=DeliveryState.FAILED.value)
+    again.add_argument(
+        "--state", choices=states, default=DeliveryState.FAILED.value, help="which ones (default: failed)"
+    )
     again.set_defaults(run=_replay)
 
 

@@ -139,24 +139,27 @@ def test_what_a_kind_of_destination_refuses_is_told_by_its_path(place: Place) ->
 
 
 @pytest.mark.parametrize(
-    ("url", "word"),
+    ("url", "why"),
     [
-        (f"http://127.0.0.1:{free_port()}/", "connection_refused"),
-        ("https://no-such-host.invalid/", "dns_failed"),
+        (
+            f"http://127.0.0.1:{free_port()}/",
+            "(connection_refused); nothing listens there; look at the port, and whether it runs",
+        ),
+        ("https://no-such-host.invalid/", "(dns_failed); its host is not known; look at the spelling"),
     ],
 )
-def test_destination_that_cannot_be_reached_fails_the_check(place: Place, url: str, word: str) -> None:
+def test_destination_that_cannot_be_reached_fails_the_check(place: Place, url: str, why: str) -> None:
     place.write(f'{PRIVATE}{STORE}[[destinations]]\nid = "away"\nurl = "{url}"\n')
 
     done = place.run("check")
 
-    assert (done.code, done.err) == (1, f"gateway: destinations[0].url: away cannot be reached ({word})\n")
+    assert (done.code, done.err) == (1, f"gateway: destinations[0].url: away cannot be reached {why}\n")
 
 
 def test_private_destination_is_refused_unless_allowed(place: Place) -> None:
     place.write(f'{STORE}[[destinations]]\nid = "inside"\nurl = "http://127.0.0.1:9/"\n')
 
-    assert "inside cannot be reached (private_address)" in place.run("check").err
+    assert "inside cannot be reached (private_address); its address is private, and worker." in place.run("check").err
 
 
 def test_locked_database_says_what_to_do(place: Place) -> None:
@@ -196,6 +199,13 @@ def test_file_that_is_no_database_is_left_as_it_is(place: Place) -> None:
 
     assert (done.code, done.err) == (1, "gateway: the database file is not a database; look at database.url\n")
     assert file.read_text() == "notes of somebody, and more than a few of them"
+
+
+def test_command_before_there_is_a_database_says_what_makes_it(place: Place) -> None:
+    done = place.run("token", "list")
+
+    assert (done.code, done.out) == (1, "")
+    assert "the database file cannot be opened; run `gateway migrate` when there is none yet" in done.err
 
 
 def test_unmigrated_database_says_which_command_helps(place: Place) -> None:
