@@ -194,7 +194,7 @@ AUDITS: Mapping[str, str] = {
 ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("That did not work", "The form was too old, or not sent from this page. Go back, reload, and try again."),
     403: ("Not allowed", "Your role does not include this. An owner can change roles."),
-    404: ("Not found", "There is no such page, or it belongs to a store that you cannot see."),
+    404: ("Not found", "There is no such page or order, or it belongs to a store that you cannot see."),
     405: ("Not possible", "This address cannot be used in this way."),
     500: ("Something went wrong", "It was written to the gateway's log. Try again, or tell whoever runs the gateway."),
     429: ("Too many tries", "Signing in failed too often. Wait a few minutes, then try again."),

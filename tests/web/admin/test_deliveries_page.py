@@ -52,6 +52,14 @@ def test_a_viewer_cannot_reveal(told: Pages) -> None:
     assert viewer.post(f"{REDACTED}/reveal").status_code == 403
 
 
+def test_a_body_that_was_refused_is_not_said_to_have_left(told: Pages) -> None:
+    page = told.as_role(Role.VIEWER).get("/admin/deliveries/23").text
+    assert ("SHA-256 of what was tried" in page, ">Was tried<" in page) == (True, True)
+    assert ">Left<" not in page
+    delivered = told.as_role(Role.VIEWER).get(REDACTED).text
+    assert ("SHA-256 of what left" in delivered, ">Left<" in delivered) == (True, True)
+
+
 def test_without_the_body_the_names_of_what_went_stay(told: Pages) -> None:
     database = told.story.gateway.database
     database.write(lambda connection: connection.execute(delete(bodies)))
