@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StartRefused
@@ -32,14 +33,20 @@ _POSTGRES_OPTIONS: Final = {
 }
 
 
+_URL_NEEDED: Final = "the database must be given as sqlite:///PATH or postgresql+psycopg://user:password@host:port/name"
+
+
 def parse_url(url: str) -> URL:
     """Return a database URL; refuses what is neither an SQLite file nor PostgreSQL by psycopg."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # not shown: it may hold a password
+        raise StartRefused(_URL_NEEDED) from None
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database not in {None, "", ":memory:"}:
         return parsed
-    raise StartRefused("database.url must be sqlite:///PATH or postgresql+psycopg://...")
+    raise StartRefused(_URL_NEEDED)
 
 
 def sqlite_path(url: URL) -> Path:

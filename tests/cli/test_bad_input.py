@@ -176,6 +176,18 @@ def test_locked_database_says_what_to_do(place: Place) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://u:hunter2@host/db", "postgresql+psycopg://u:hunter2@host:port/db"]
+)
+def test_copy_to_what_is_no_database_says_how_one_is_given(place: Place, url: str) -> None:
+    done = place.run("database", "copy", "--to", url)
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "gateway: the database must be given as sqlite:///PATH or postgresql+psycopg://user:password@host:port/name\n"
+    )
+
+
 @pytest.mark.parametrize("url", ["sqlite:///settings.toml/gateway.db", "sqlite:///folder"])
 def test_place_where_no_file_can_be_is_told(place: Place, url: str) -> None:
     (place.folder / "folder").mkdir()
