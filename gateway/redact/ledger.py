@@ -45,6 +45,7 @@ class Ledger:
     unknown: dict[str, str] = field(default_factory=dict)
     denied: dict[tuple[str, str], Denied] = field(default_factory=dict)
     allowed: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
     _people: set[tuple[str, str]] = field(default_factory=set)
     _names: list[Denied] = field(default_factory=list)
     _spelled: set[str] = field(default_factory=set)
@@ -103,9 +104,14 @@ class Ledger:
         """Return what must be looked for."""
         return [*self.denied.values(), *self._names]
 
-    def allow(self, value: object) -> None:
-        """Remember what stays under its own name: elsewhere it may have gone under another."""
-        self.allowed.update(map(needle_of, leaves_of(value)))
+    def allow(self, value: object, *, is_id: bool) -> None:
+        """Remember what stays under its own name: elsewhere it may have gone under another.
+
+        `is_id`: it stands in a field that the platform has for it, where a shop may call people by their names.
+        """
+        needles = set(map(needle_of, leaves_of(value)))
+        self.allowed |= needles
+        self.ids |= needles if is_id else set()
 
     def forget_allowed(self) -> None:
         """Look for nothing that may leave."""
@@ -119,6 +125,8 @@ class Ledger:
     def _may_leave(self, denied: Denied) -> bool:
         """Whether a value that stays says as much; a number or a tag's plain word may stand in another by chance."""
         needle = denied.needle
+        if denied.kind in CONTACT and denied.search is ANYWHERE and not needle.isdigit():
+            return needle in self.ids
         is_by_chance = needle.isdigit() or (needle.isalpha() and denied.kind not in CONTACT)
         return needle in self.allowed or (is_by_chance and any(needle in one for one in self.allowed))
 

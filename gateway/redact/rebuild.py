@@ -136,7 +136,7 @@ class Rebuild:
             return item
         kind, need = IDENTIFIERS[rule]
         if not self.ledger.gate.denies(need, kind):
-            return self._allowed(item, path)
+            return self._allowed(item, path, is_id=True)
         if not item:
             return item
         self.ledger.went(path, item)
@@ -283,10 +283,10 @@ class Rebuild:
         self.ledger.deny(path, verdict.kind, item)
         return GONE
 
-    def _allowed(self, item: Any, path: str) -> object:
+    def _allowed(self, item: Any, path: str, *, is_id: bool = False) -> object:
         kept = self._pruned(item, path, is_known=True)
         if kept is not GONE:
-            self.ledger.allow(kept)
+            self.ledger.allow(kept, is_id=is_id)
         return kept
 
     def _composite(self, item: Any, path: str, spot: Place) -> object:

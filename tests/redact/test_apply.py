@@ -286,3 +286,12 @@ def test_topic_has_its_table(platform: Platform, group: TopicGroup, topic: str, 
 
 def test_deleted_customer_loses_the_id() -> None:
     assert redact({"id": 7}, shape=Shape.WOOCOMMERCE_CUSTOMER, strip=Strip(either=True), rules=Rules()).payload == {}
+
+
+@pytest.mark.parametrize("key", ["_ga", "_clck", "ga_client_id"])
+def test_street_under_a_key_of_analytics_is_looked_for_all_the_same(key: str) -> None:
+    order = woocommerce_order(meta_data=[{"id": 1, "key": key, "value": orders.STREET}])
+    order["line_items"] = [line_item(name=f"Gift for {orders.STREET}", sku="GIFT")]
+    kept = gate(order, orders.MARKETING_DENIED)
+    assert meta_of(kept, key) is None
+    assert orders.STREET.casefold() not in text_of(kept)
