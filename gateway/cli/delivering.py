@@ -72,6 +72,8 @@ class Delivering:
     def counted(self) -> bytes:
         """Return what it has counted, in Prometheus' text format; what was known last when it does not answer."""
         with self._asking, suppress(EOFError, OSError):
+            while self._control.poll():  # an answer that was late for whoever asked
+                self._counted = self._control.recv_bytes()
             self._control.send(None)
             if self._control.poll(_ANSWER_SECONDS):
                 self._counted = self._control.recv_bytes()

@@ -84,18 +84,19 @@ class Outcomes:
                 _log.warning("cannot write %d outcomes yet: %s", len(batch), refused)
                 time.sleep(min(TROUBLE_SECONDS, max(0.0, self._gives_up_at - time.monotonic())))
             except Exception:
-                _log.exception("cannot write %d outcomes together", len(batch))
-                self._write_alone(batch)
+                self._write_apart(batch)
                 return
             else:
                 return
 
-    def _write_alone(self, batch: Sequence[Settled]) -> None:
+    def _write_apart(self, batch: Sequence[Settled]) -> None:
+        """Write those that can be written; for where an error is being handled."""
+        if len(batch) == 1:
+            _log.exception("cannot write the outcome of delivery %d; its lease will end", batch[0].delivery_id)
+            return
+        _log.exception("cannot write %d outcomes together", len(batch))
         for one in batch:
-            try:
-                self._settle([one])
-            except Exception:
-                _log.exception("cannot write the outcome of delivery %d; its lease will end", one.delivery_id)
+            self._write([one])
 
     def _settle(self, batch: Sequence[Settled]) -> None:
         self._database.write(partial(settle, settled=batch, now=self._database.now()))
