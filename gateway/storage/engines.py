@@ -33,7 +33,9 @@ _POSTGRES_OPTIONS: Final = {
 }
 
 
-_URL_NEEDED: Final = "the database must be given as sqlite:///PATH or postgresql+psycopg://user:password@host:port/name"
+_URL_NEEDED: Final = (
+    "database.url, or --to, must be sqlite:///PATH or postgresql+psycopg://user:password@host:port/name"
+)
 
 
 def parse_url(url: str) -> URL:

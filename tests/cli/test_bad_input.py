@@ -184,7 +184,7 @@ def test_copy_to_what_is_no_database_says_how_one_is_given(place: Place, url: st
 
     assert (done.code, done.out) == (1, "")
     assert done.err == (
-        "gateway: the database must be given as sqlite:///PATH or postgresql+psycopg://user:password@host:port/name\n"
+        "gateway: database.url, or --to, must be sqlite:///PATH or postgresql+psycopg://user:password@host:port/name\n"
     )
 
 
