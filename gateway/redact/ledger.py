@@ -111,7 +111,8 @@ class Ledger:
         """
         needles = set(map(needle_of, leaves_of(value)))
         self.allowed |= needles
-        self.ids |= needles if is_id else set()
+        if is_id:
+            self.ids |= needles
 
     def forget_allowed(self) -> None:
         """Look for nothing that may leave."""

@@ -33,8 +33,8 @@ NOT_HEX = re.compile(r"[^0-9a-fA-F]+")  # a digest may stand behind a mark: `0x`
 MARKS_BEFORE, MARKS_AFTER = '":[,\n', '",}]\n'  # an empty string is in both: where the text ends
 MOST_BLANKS = 8
 GAPS, MOST_GAPS = " \t().-/\u2010\u2011\u2012\u2013\u2014\u2015", 3
-DASHES = re.compile("[\u2010-\u2015]")
 ASCII_GAPS = "".join(filter(str.isascii, GAPS)).encode()
+DASHES = re.compile(f"[{''.join(char for char in GAPS if not char.isascii())}]")
 PHONE_GAP = f"[{re.escape(GAPS)}]{{0,{MOST_GAPS}}}"
 # What may stand before the digits that a number shares with another spelling of it: the country's code, a zero.
 BEFORE_PHONE = re.compile(rf"(?:^|[^\d.]|\D\.)(?:00)?\d{{0,3}}{PHONE_GAP}0?{PHONE_GAP}$")

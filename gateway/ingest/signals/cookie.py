@@ -59,10 +59,9 @@ def _read_complianz(cookies: Cookies) -> list[Evidence]:
 
 
 def _read_prefixed(cookies: Cookies, prefix: str, cmp: str) -> list[Evidence]:
-    answers = [{name.removeprefix(prefix): value} for name, value in cookies if name.startswith(prefix)]
-    known = [one for one in answers if one.keys() & CATEGORY_NAMES.keys()]
-    merged = _said_once((item for one in known for item in one.items()), refused="no")
-    return [Evidence(choices=answers_of(merged).choices, cmp=cmp)] if merged else []
+    answers = ((name.removeprefix(prefix), value) for name, value in cookies if name.startswith(prefix))
+    words = _said_once((answer for answer in answers if answer[0] in CATEGORY_NAMES), refused="no")
+    return [Evidence(choices=answers_of(words).choices, cmp=cmp)] if words else []
 
 
 def _read_cookiebot(cookies: Cookies) -> list[Evidence]:
