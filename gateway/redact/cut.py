@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.redact.identifiers import is_page_opener
-from gateway.redact.ledger import Ledger
+from gateway.redact.ledger import Ledger, known_key
 from gateway.redact.shapes import Field, Rules, Shape, Table, table_of
 from gateway.redact.texts import Role, Texts
 from gateway.redact.verdict import Denied, Gate
@@ -42,7 +42,7 @@ def _without(source: Mapping[str, Any], table: Table, path: str, removed: set[st
         rule = table.fields.get(key, table.extra)
         if rule is Field.BEARER or (rule is Field.JUDGE and is_page_opener(key)):
             if item:
-                removed.add(path + key)
+                removed.add(path + known_key(key).shown)
         elif isinstance(rule, Table):
             out[key] = _without_below(item, rule, path + key, removed)
         elif rule in (Field.METADATA, Field.ATTRIBUTES) and isinstance(item, list):
@@ -64,7 +64,7 @@ def _opens_page(entry: object, path: str, removed: set[str]) -> bool:
     name = (entry.get("key") or entry.get("name")) if isinstance(entry, dict) else None
     if not isinstance(name, str) or not is_page_opener(name):
         return False
-    removed.add(f"{path}[{name}]")
+    removed.add(f"{path}[{known_key(name).shown}]")
     return True
 
 

@@ -215,7 +215,8 @@ def known_key(name: str) -> Key:
 
 
 def _read_key(name: str) -> Key:
-    is_personal = len(name) > LONGEST_NAME_CHARS or MANY_DIGITS.search(name) or identifiers_in(name, shapes=True)
+    is_strange = len(name) > LONGEST_NAME_CHARS or "\0" in name  # which no PostgreSQL keeps
+    is_personal = is_strange or MANY_DIGITS.search(name) or identifiers_in(name, shapes=True)
     return Key(judge_key(name), bool(is_personal), is_stamp(name), "*" if is_personal else name)
 
 

@@ -67,9 +67,8 @@ class Rebuild:
 
     def _unknown_field(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
         if self.keeps_unknown:
-            return self.judged(key, item, path, out, key)
-        parent = path[: len(path) - len(key)]
-        shown = parent + known_key(key).shown
+            return self._judge(item, path, out, key)
+        shown = _shown_path(path, key)
         self.ledger.went(shown, item)
         self.ledger.collect(shown, {key: item})
         return GONE
@@ -115,7 +114,7 @@ class Rebuild:
         return self._text(item, path, out, key)
 
     def _judge(self, item: Any, path: str, out: dict[str, object], key: str) -> object:
-        return self.judged(key, item, path, out, key)
+        return self.judged(key, item, _shown_path(path, key), out, key)
 
     def _written(self, item: Any, path: str, spot: Place, role: Role) -> object:
         if isinstance(item, str):
@@ -367,6 +366,11 @@ def _is_plain(text: str) -> bool:
     if len(text) <= PLAIN_CHARS or not MARK.search(text):
         return True
     return bool(PLAIN.fullmatch(text)) or not SUSPECT.search(text)
+
+
+def _shown_path(path: str, key: str) -> str:
+    """Return a path that ends with a key as it may be told."""
+    return path[: len(path) - len(key)] + known_key(key).shown
 
 
 def _shown_part(part: str) -> str:

@@ -36,6 +36,17 @@ def test_partly_denied_order_leaves_without_what_was_denied(open_: Open) -> None
     assert shop.states() == [("delivered", "some_denied")]
 
 
+def test_order_with_names_that_no_database_keeps_is_settled(open_: Open) -> None:
+    shop = open_()
+    order = a_woo_order(entry=an_entry({"analytics": True, "marketing": False}))
+    order["meta_data"] += [{"id": 90, "key": "\0*\0data", "value": "x"}]  # how PHP names what is private
+    shop.post(order)
+    shop.dispatch()
+
+    assert shop.states() == [("delivered", "some_denied")]
+    assert "meta_data[*]" in shop.order(order["id"])["deliveries"][0]["stripped"]
+
+
 def test_denied_order_is_suppressed(open_: Open) -> None:
     shop = open_()
     shop.post(a_woo_order(entry=an_entry(NONE)))

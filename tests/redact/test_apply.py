@@ -95,6 +95,15 @@ def test_unknown_key_that_is_an_identifier_is_masked() -> None:
     assert "meta_data[*]" in redacted.removed
 
 
+@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("place", ["meta_data", "note_attributes", "properties", "context", "billing", "customer"])
+def test_key_that_no_database_keeps_is_masked(place: str, shape: Shape) -> None:
+    inside = {"\0*\0data": "x", "thing": {"\0id": 1}}
+    payload = {"id": 1, place: inside, "\0top": 1, "line_items": [{"\0sku": 1}]}
+    redacted = redact(payload, shape=shape, strip=orders.DENIED, rules=Rules())
+    assert "\0" not in "".join((*redacted.removed, *redacted.unknown_keys))
+
+
 def test_unknown_key_that_holds_a_name_from_the_order_is_masked() -> None:
     redacted = gate(with_meta("Gift for Annabella", "x"))
     assert "meta_data[*]" in redacted.removed
