@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.ingest.answers import CATEGORY_NAMES, SESSION_ID, answers_of, basis_of, choice_of, noted, settled
-from gateway.ingest.fields import instant_of
+from gateway.ingest.fields import instant_of, text_of
 from gateway.ingest.form import Form
 from gateway.ingest.gpc import with_gpc
 from gateway.ingest.signals import EVIDENCE
@@ -117,7 +117,7 @@ def _stated(form: Form, channel: Channel, received_at: datetime) -> tuple[Eviden
         source=_source(form, channel),
         basis=basis or Basis.IMPLIED,
         captured_at=captured_at,
-        cmp=form.text("cmp")[:_MOST_CMP_CHARS],
+        cmp=text_of(form.text("cmp"), most=_MOST_CMP_CHARS),
         session_id=_session_id(form),
         entry=channel.value,
         region=region,

@@ -291,6 +291,10 @@ def test_mistake_is_told_by_its_field(field: str, value: object) -> None:
     assert field in refused.value.errors
 
 
+def test_platforms_name_has_a_bound_and_no_nul() -> None:
+    assert browser(session_id=SESSION, cmp="one\0trust" + 64 * "x").evidence.cmp == "onetrust" + 56 * "x"
+
+
 def test_mistakes_inside_are_told_by_their_path() -> None:
     errors = mistakes(session_id=SESSION, categories={"marketing": 1, "other": []}, evidence={"tc": 5, "other": 5})
     assert errors.keys() == {"categories.marketing", "evidence.tc"}
