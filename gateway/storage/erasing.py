@@ -58,13 +58,13 @@ def find_person(
 def erase_rows(connection: Connection, person: Person, now: datetime) -> None:
     """Delete bodies and evidence of a person whose waiting deliveries have ended, and blank what points to them."""
     _forget_deliveries(connection, person)
+    _erase_visits(connection, person)  # while records still name them
     for where in _about(person, bodies):
         connection.execute(delete(bodies).where(where))
     for where in _about(person, records):
         blank = {"sealed": None, "key_id": None, "customer_id": None, "session_hash": None}
         connection.execute(update(records).where(where).values(blank))
     _erase_orders(connection, person, now)
-    _erase_visits(connection, person)
     if person.customer_id:
         own = (customers.c.store_id == person.store_id, customers.c.customer_id == person.customer_id)
         connection.execute(delete(customers).where(*own))

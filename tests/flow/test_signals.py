@@ -386,3 +386,13 @@ def test_erasure_takes_bodies_keys_and_what_waits(any_url: str) -> None:
     shop.dispatch()
     assert shop.states()[-1] == ("suppressed", "all_purposes_denied")
     shop.gateway.close()
+
+
+def test_erasure_forgets_what_was_said_for_orders_that_never_came(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
+    visitor.sends(customer_id="7")
+    visitor.grants(checkout_token="token-1")
+    assert len(rows(visitor, parked)) == 1
+    visitor.shop.post(a_redaction(7), "customers/redact")
+    assert rows(visitor, parked) == []
+    visitor.shop.gateway.close()
