@@ -24,6 +24,7 @@ from gateway.flow.watching import Watcher
 from gateway.ingest.platform import PlatformReader
 from gateway.ingest.platforms import PLATFORMS
 from gateway.model.consent import Evidence
+from gateway.model.decision import Policy
 from gateway.model.instant import as_text
 from gateway.model.order import Order, Origin, Platform, Webhook
 from gateway.settings import StoreSettings
@@ -142,8 +143,7 @@ class Gateway:
         """Ask the database what webhooks are taken in by, so that nothing has to ask in between: time, load, policy."""
         self.database.keep_time()
         is_overloaded(self.database, as_of_seconds=0)
-        for store in self.settings.stores:
-            self.policies.newest(store.id)
+        self.database.read(self.policies.confirm)
 
     def take_in(
         self, store: StoreSettings, webhook: Webhook, body: bytes, *, via: str = _WEBHOOK, is_silent: bool = False
@@ -169,7 +169,8 @@ class Gateway:
         """Return what is to be recorded, unless too much waits already."""
         if is_overloaded(self.database, as_of_seconds=as_of_seconds):
             raise NotRecorded("Too much waits to be delivered; send it again later.")
-        return self._intake(store, webhook, body, via, is_silent=is_silent)
+        policy = self.policies.newest(store.id, as_of_seconds=as_of_seconds)
+        return self._intake(store, webhook, body, via, policy, is_silent=is_silent)
 
     @contextmanager
     def _answering(self, store_id: str) -> Iterator[None]:
@@ -203,8 +204,9 @@ class Gateway:
         """Return what reads a store's webhooks."""
         return PLATFORMS[Platform(store.platform)]
 
-    def _intake(self, store: StoreSettings, webhook: Webhook, body: bytes, via: str, *, is_silent: bool) -> Intake:
-        policy = self.policies.newest(store.id)
+    def _intake(
+        self, store: StoreSettings, webhook: Webhook, body: bytes, via: str, policy: Policy, *, is_silent: bool
+    ) -> Intake:
         now = self.database.now()
         targets = () if is_silent else self._targets_of(store.id, webhook)
         order = webhook.order

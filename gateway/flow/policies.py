@@ -1,5 +1,6 @@
 """Policies in force: values become a Policy, and every decision is taken by a version that was confirmed."""
 
+import time
 from collections.abc import Mapping
 from threading import Lock
 from typing import Any
@@ -38,21 +39,24 @@ class PolicyBook:
         self._database = database
         self._versions: dict[tuple[str, int], Policy] = {}
         self._newest: dict[str, int] = {}
+        self._confirmed_at = float("-inf")
         self._lock = Lock()
 
-    def newest(self, store_id: str) -> Policy:
-        """Return the newest policy that this process has heard of; dispatch confirms it."""
-        if store_id not in self._newest:
+    def newest(self, store_id: str, *, as_of_seconds: float = float("inf")) -> Policy:
+        """Return the newest policy that this process has heard of, at most so long ago; dispatch confirms it."""
+        if store_id not in self._newest or time.monotonic() - self._confirmed_at > as_of_seconds:
             self._database.read(self.confirm)
         return self._versions[store_id, self._newest[store_id]]
 
     def confirm(self, connection: Connection) -> None:
         """Ask the database which versions are the newest."""
-        newest = newest_versions(connection)
+        began, found = time.monotonic(), newest_versions(connection)
         with self._lock:
+            # Another thread may have asked later, and been answered first.
+            newest = {store_id: max(version, self._newest.get(store_id, 0)) for store_id, version in found.items()}
             for store_id, version in newest.items():
                 self._load(connection, store_id, version)
-            self._newest = newest
+            self._newest, self._confirmed_at = newest, max(began, self._confirmed_at)
 
     def of_version(self, connection: Connection, store_id: str, version: int) -> Policy | None:
         """Return one version; None when there is none of that number."""

@@ -121,6 +121,7 @@ class Renewals:
         rows = take_due(connection, store_ids=self._store_ids(), now=now, limit=_ROWS)
         if not rows:
             return 0
+        self._parts.policies.confirm(connection)
         people = customers_of_orders(connection, {(row["store_id"], row["origin_order_id"]) for row in rows})
         due = [one for row in rows for one in _due_of(row, now)]
         new = [delivery for one in due for delivery in self._deliveries(connection, one, people, now)]

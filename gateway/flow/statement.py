@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 import orjson
 
 from gateway.decide.consent import denied_categories, with_gpc_rule
 from gateway.flow.parts import Parts
 from gateway.model.consent import Category, Channel, Evidence, Signal
+
+_POLICY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ def make_statement(parts: Parts, store_id: str, signal: Signal) -> Statement:
         return keyring.digest(purpose, value) if value else None
 
     now = parts.database.now()
-    evidence = with_gpc_rule(signal.evidence, parts.policies.newest(store_id).gpc)
+    evidence = with_gpc_rule(signal.evidence, parts.policies.newest(store_id, as_of_seconds=_POLICY_SECONDS).gpc)
     evidence = replace(evidence, captured_at=evidence.captured_at or now)
     return Statement(
         parts=parts,
