@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from gateway.storage.database import Database
+from gateway.storage.statements import insert_for
 from gateway.storage.tables import throttles
 
 
@@ -14,10 +15,10 @@ def count_try(database: Database, key: str, *, life_seconds: int, amount: int = 
 
     def job(connection: Connection) -> int:
         connection.execute(delete(throttles).where(throttles.c.expires_at <= now))
-        raised = update(throttles).where(throttles.c.key == key).values(hits=throttles.c.hits + amount)
-        if not connection.execute(raised).rowcount:
-            expires_at = now + timedelta(seconds=life_seconds)
-            connection.execute(insert(throttles).values(key=key, hits=amount, expires_at=expires_at))
+        first = {"key": key, "hits": amount, "expires_at": now + timedelta(seconds=life_seconds)}
+        counted = insert_for(connection, throttles).values(first)
+        raised = {"hits": throttles.c.hits + amount}
+        connection.execute(counted.on_conflict_do_update(index_elements=["key"], set_=raised))
         return _hits(connection, key, now)[0]
 
     return database.write(job)

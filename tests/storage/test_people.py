@@ -1,5 +1,7 @@
 """Users, passwords, one-time links and the audit log, on both databases."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -136,3 +138,15 @@ def test_tries_are_counted_until_their_time_is_over(sqlite_url: str) -> None:
     assert count_try(database, "a", life_seconds=60) == 1
     assert forget_tries(database, "a") == 1
     database.close()
+
+
+def test_tries_at_the_same_moment_are_all_counted(any_database: Database) -> None:
+    at_once = threading.Barrier(4)
+
+    def one_try(key: str) -> int:
+        at_once.wait()
+        return count_try(any_database, key, life_seconds=60)
+
+    with ThreadPoolExecutor(4) as threads:
+        for key in "abcdefgh":
+            assert sorted(threads.map(one_try, 4 * [key])) == [1, 2, 3, 4]
