@@ -5,7 +5,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from flask import request
+from flask import abort, request
 from flask.typing import ResponseReturnValue
 
 from gateway.flow.gateway import Gateway
@@ -31,6 +31,8 @@ def store_token(gateway: Gateway) -> Callable[[View], View]:
                 return {"status": "forbidden", "reason": "the token is another store's"}, HTTPStatus.FORBIDDEN
             if gateway.settings.store(store_id) is None:
                 return {"status": "store", "reason": "there is no such store"}, HTTPStatus.NOT_FOUND
+            if any("\0" in text for text in (request.path, *request.args.values())):  # PostgreSQL takes none
+                abort(HTTPStatus.NOT_FOUND)
             return view(store_id=store_id, **arguments)
 
         setattr(guarded, GUARD, "store_token")

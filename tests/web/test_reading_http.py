@@ -32,8 +32,8 @@ class Reader:
 
 
 @pytest.fixture
-def reader(sqlite_url: str) -> Iterator[Reader]:
-    shop = open_shop(settings_for(sqlite_url, mode="anonymize"))
+def reader(any_url: str) -> Iterator[Reader]:
+    shop = open_shop(settings_for(any_url, mode="anonymize"))
     write = shop.gateway.database.write
     own = write(lambda connection: add_token(connection, "own", "acme", shop.at()))
     other = write(lambda connection: add_token(connection, "other", "elsewhere", shop.at()))
@@ -70,7 +70,12 @@ def test_revoked_token_is_nobody(reader: Reader) -> None:
     assert reader.ask(f"Bearer {reader.own}") == (401, "unauthorized")
 
 
-@pytest.mark.parametrize("order_id", ["nope", "..%2f..", "%00", "9" * 3000, "7777%20"])
+@pytest.mark.parametrize("path", ["orders/%00", "renewals/1%00", "renewals?after=%00"])
+def test_what_no_database_holds_is_not_found(reader: Reader, path: str) -> None:
+    assert reader.ask(f"Bearer {reader.own}", f"/api/v1/stores/acme/{path}") == (404, "not_found")
+
+
+@pytest.mark.parametrize("order_id", ["nope", "..%2f..", "9" * 3000, "7777%20"])
 def test_order_that_nobody_knows_is_not_found(reader: Reader, order_id: str) -> None:
     assert reader.ask(f"Bearer {reader.own}", f"/api/v1/stores/acme/orders/{order_id}") == (404, "order")
 
