@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, delete, exists, literal, or_, select
 
-from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.storage.database import Database
 from gateway.storage.lists import is_in_rows, rows_parameter
 from gateway.storage.tables import (
@@ -17,7 +16,6 @@ from gateway.storage.tables import (
     bodies,
     customers,
     deliveries,
-    destinations,
     events,
     lowerings,
     order_keys,
@@ -30,12 +28,9 @@ from gateway.storage.tables import (
     throttles,
     webhooks,
 )
-from gateway.storage.waiting import cancel
 
 BATCH: Final = 200
 SESSION_DAYS: Final = 400  # a visit; its denials live on in records and lowerings
-_GRACE: Final = timedelta(minutes=1)
-_EXPIRED: Final = DeliveryState.EXPIRED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +44,7 @@ class Ages:
 def drop_old_rows(database: Database, ages: Ages, *, is_stopping: Callable[[], bool] = lambda: False) -> dict[str, int]:
     """Delete what is too old and return how many rows went, by table; safe to stop and to run in many processes."""
     now = database.now()
-    gone = {"expired": _repeat(lambda: _expire_behind_pauses(database, now), is_stopping)}
+    gone: dict[str, int] = {}
     for table, is_old in _rules(now, ages):
         gone[table.name] = _repeat(partial(_drop_batch, database, table, is_old), is_stopping)
     gone["deliveries"] = _drop_deliveries(database, now - timedelta(days=ages.record_days), is_stopping)
@@ -152,18 +147,3 @@ def _read(database: Database, query: Select[Any]) -> Sequence[Any]:
 
 def _among(columns: Sequence[Any], values: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
     return is_in_rows(columns, literal(rows_parameter(values), Text))
-
-
-def _expire_behind_pauses(database: Database, now: datetime) -> int:
-    """End session events whose waiting time ran out while their destination was paused: nobody claims them."""
-    paused = select(destinations.c.destination_id).where(destinations.c.paused_at.is_not(None))
-    overdue = select(deliveries.c.id).where(
-        deliveries.c.destination_id.in_(paused),
-        deliveries.c.claimable_at < now - _GRACE,
-        deliveries.c.state == DeliveryState.HELD,
-        deliveries.c.kind == DeliveryKind.EVENT,
-    )
-    ids = [row.id for row in _read(database, overdue.limit(BATCH))]
-    if ids:
-        database.write(partial(cancel, scope=ids, state=_EXPIRED, reason="expired", drop_bodies=True, now=now))
-    return len(ids)

@@ -9,7 +9,6 @@ from sqlalchemy import Table, func, insert, select
 
 from gateway.storage import retention
 from gateway.storage.database import Database
-from gateway.storage.pausing import pause
 from gateway.storage.retention import Ages, drop_old_rows
 from gateway.storage.tables import (
     attempts,
@@ -25,7 +24,7 @@ from gateway.storage.tables import (
     subscriptions,
     webhooks,
 )
-from tests.storage.deliveries import NOW, a_delivery, a_held_delivery, body_ids, claim, enqueue, finish, states
+from tests.storage.deliveries import NOW, a_delivery, body_ids, claim, enqueue, finish, states
 
 AGES = Ages(body_days=7, record_days=100)
 DAY = timedelta(days=1)
@@ -135,22 +134,6 @@ def test_parked_signals_and_old_visits_go(database: Database) -> None:
         add(database, sessions, visit)
     drop_old_rows(database, AGES)
     assert (count(database, parked), count(database, sessions)) == (1, 1)
-
-
-def test_events_behind_a_pause_expire_with_their_bodies(database: Database) -> None:
-    add(database, bodies, *(a_body(0) for _ in range(3)))
-    overdue, open_, other = body_ids(database)
-    event = {"kind": "event", "topic_group": "events"}
-    enqueue(
-        database,
-        a_held_delivery("session:1", seconds=-120, topic="overdue", body_id=overdue, **event),
-        a_held_delivery("session:2", seconds=10, topic="open", body_id=open_, **event),
-        a_held_delivery("session:1", seconds=-120, topic="other", body_id=other, destination_id="other", **event),
-    )
-    database.write(lambda c: pause(c, "sink", reason="gone", now=NOW))
-    assert drop_old_rows(database, AGES)["expired"] == 1
-    assert states(database) == {"overdue": "expired", "open": "held", "other": "held"}
-    assert body_ids(database) == [open_, other]
 
 
 def test_it_stops_when_told(database: Database) -> None:
