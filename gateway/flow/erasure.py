@@ -8,20 +8,11 @@ from gateway.model.consent import GATING
 from gateway.model.delivery import DeliveryState
 from gateway.model.order import Erasure
 from gateway.storage.consent import lower
-from gateway.storage.database import Database
 from gateway.storage.erasing import Person, erase_rows, find_person
 from gateway.storage.renewals import cancel_renewals
-from gateway.storage.sealing import Keyring
 from gateway.storage.sessions import Visit, load_visits, put_visit
 from gateway.storage.statements import Connection
 from gateway.storage.waiting import cancel
-
-
-def erase(database: Database, keyring: Keyring, store_id: str, erasure: Erasure) -> None:
-    """Forget whom a platform's signed request names, in one transaction."""
-    email_hash = keyring.digest("email", erasure.email) if erasure.email else None
-    now = database.now()
-    database.write(lambda connection: erase_person(connection, store_id, erasure, email_hash, now))
 
 
 def erase_person(

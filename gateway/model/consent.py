@@ -186,18 +186,6 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A consent record as it is stored: evidence with the gateway's own time of receipt, in UTC."""
-
-    record_id: int
-    evidence: Evidence
-    channel: Channel
-    received_at: datetime
-    order_id: str | None = None
-    seq: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderConsent:
     """What the gateway holds on one order's consent.
 

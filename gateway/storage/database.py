@@ -129,10 +129,6 @@ class Database:
         """Do as `write_together` does, but return at once; the writer tells the result, or the error, to `tell`."""
         self._writers.submit_then(handler, item, tell)
 
-    def wake(self) -> None:
-        """Tell workers that there is something to do."""
-        self._backend.bell.ring()
-
     def wake_here(self) -> None:
         """Wake the worker of this process only."""
         self._backend.bell.ring_here()

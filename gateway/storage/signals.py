@@ -5,16 +5,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from gateway.model.delivery import DeliveryState
 from gateway.storage.database import announce_work
-from gateway.storage.statements import is_among
 from gateway.storage.streams import at_once_if_head
 from gateway.storage.tables import deliveries, order_keys, orders, parked
 
 _CHUNK: Final = 200
-_PURGED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +81,6 @@ def park(connection: Connection, keys: Sequence[tuple[str, str]], record_id: int
     ]
     if rows:
         connection.execute(insert(parked), rows)
-
-
-def purge_parked(connection: Connection, now: datetime) -> int:
-    """Forget signals whose order did not come in time, some at a time; return how many that were."""
-    statement = select(parked.c.store_id, parked.c.key_hash, parked.c.record_id).where(parked.c.expires_at <= now)
-    keys = [tuple(row) for row in connection.execute(statement.limit(_PURGED_AT_ONCE))]
-    columns = (parked.c.store_id, parked.c.key_hash, parked.c.record_id)
-    return connection.execute(delete(parked).where(is_among(columns, keys))).rowcount if keys else 0
 
 
 def waiting_in_sessions(connection: Connection, store_id: str, session_hashes: Sequence[str]) -> list[Waiting]:

@@ -12,7 +12,7 @@ from gateway.storage.bulk import select_rows
 from gateway.storage.database import Database, announce_ended, announce_work
 from gateway.storage.outcomes import drop_bodies as drop_unneeded_bodies
 from gateway.storage.outcomes import forget_people
-from gateway.storage.streams import at_once_if_head, lock_streams_of, promote
+from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, deliveries, destinations
 
 STOPPED: Final = (DeliveryState.FAILED, DeliveryState.LEAK)
@@ -41,16 +41,6 @@ class Scope:
         named = {name: getattr(self, name) for name in self.__slots__}
         equal = [deliveries.c[name] == value for name, value in named.items() if value is not None]
         return [deliveries.c.finished_at.is_(None), *equal]
-
-
-def rehold(connection: Connection, scope: Scope, *, hold_until: datetime) -> int:
-    """Move the end of what is held and return how many that are."""
-    moved = connection.execute(
-        update(deliveries)
-        .where(deliveries.c.state == DeliveryState.HELD, *scope.conditions)
-        .values(hold_until=hold_until, claimable_at=at_once_if_head(hold_until))
-    )
-    return moved.rowcount
 
 
 def cancel(

@@ -8,12 +8,11 @@ from gateway.telemetry.logs import (
     log_event,
     log_webhook,
 )
-from gateway.telemetry.metrics import METRICS_CONTENT_TYPE, Backlog, Metrics, remembered
+from gateway.telemetry.metrics import Backlog, Metrics, remembered
 from gateway.telemetry.together import Together, add_counts
 from gateway.telemetry.traces import Tracer, TracingUnavailable, connect_tracer
 
 __all__ = [
-    "METRICS_CONTENT_TYPE",
     "Backlog",
     "Metrics",
     "Together",

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TypeVar
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Histogram,
@@ -22,7 +21,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 M = TypeVar("M", Counter, Histogram)
-METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _ATTEMPT_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -63,7 +61,7 @@ class Metrics:
         self._asked.register(_BacklogCollector(read, self.errors))
 
     def render(self) -> bytes:
-        """Return everything in Prometheus' text format, of type METRICS_CONTENT_TYPE."""
+        """Return everything in Prometheus' text format."""
         return self.counted() + generate_latest(self._asked)
 
     def counted(self) -> bytes:

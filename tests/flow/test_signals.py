@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select
 
 from gateway.errors import RequestInvalid
-from gateway.storage.signals import purge_parked
 from gateway.storage.tables import customers, parked, records, sessions
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
 from tests.visitors import Visitor, a_session, body_count
@@ -212,8 +211,8 @@ def test_parked_signal_is_forgotten_after_an_hour(open_anywhere: Open) -> None:
     visitor.shop.clock.pass_by(hours=1)
     visitor.shop.post(a_woo_order(1))
     assert visitor.shop.order(1)["order_time"]["status"] == "unknown"
-    now = visitor.shop.clock()
-    assert visitor.shop.gateway.database.write(lambda connection: purge_parked(connection, now)) == 1
+    visitor.shop.clock.pass_by(seconds=1)
+    assert visitor.shop.gateway.retain()["parked"] == 1
 
 
 def test_grant_of_a_browser_fills_only_what_is_empty(open_: Open) -> None:

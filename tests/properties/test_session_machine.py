@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from gateway.flow.erasure import erase
+from gateway.flow.erasure import erase_person
 from gateway.model.delivery import OutboundRequest, Response
 from gateway.model.order import Erasure
 from gateway.storage import queue
@@ -210,7 +210,8 @@ class Sessions(RuleBasedStateMachine):
     def erasure(self, customer: str) -> None:
         self.visitor(1)
         self.settle_model()
-        erase(self.shop.gateway.database, self.shop.gateway.keyring, "acme", Erasure(customer_id=customer))
+        who, now = Erasure(customer_id=customer), self.shop.clock()
+        self.shop.gateway.database.write(lambda connection: erase_person(connection, "acme", who, None, now))
         for known in self.sessions.values():
             if known.owner == customer:
                 known.taken_back.update(SINKS.values())

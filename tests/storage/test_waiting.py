@@ -8,10 +8,9 @@ from gateway.model.delivery import DeliveryState
 from gateway.storage import waiting
 from gateway.storage.database import Database
 from gateway.storage.pausing import pause
-from gateway.storage.waiting import Scope, cancel, is_overloaded, rehold, retry_now
+from gateway.storage.waiting import Scope, cancel, is_overloaded, retry_now
 from tests.storage.deliveries import (
     NOW,
-    SECOND,
     a_body,
     a_delivery,
     a_held_delivery,
@@ -60,13 +59,6 @@ def test_more_than_one_chunk_is_cancelled(any_database: Database, monkeypatch: p
     monkeypatch.setattr(waiting, "_CHUNK", 2)
     enqueue(any_database, *(a_held_delivery(f"s:{n}") for n in range(5)))
     assert len(_cancel(any_database, Scope(store_id="acme"))) == 5
-
-
-def test_a_hold_may_be_moved(any_database: Database) -> None:
-    enqueue(any_database, a_held_delivery(topic="held"), a_held_delivery(topic="behind"))
-    assert any_database.write(lambda c: rehold(c, Scope(store_id="acme"), hold_until=NOW + HOUR)) == 2
-    assert claim(any_database, now=NOW + HOUR - SECOND) == []
-    assert topics(claim(any_database, now=NOW + HOUR)) == ["held"]
 
 
 def test_what_waits_for_another_attempt_may_be_tried_at_once(any_database: Database) -> None:
