@@ -181,7 +181,7 @@ def end_sessions(database: Database, user_id: int, *, actor: str) -> None:
 
 
 def set_password(database: Database, user_id: int, password: str, *, actor: str) -> User:
-    """Set a new password and end every session that began with the old one."""
+    """Set a new password; every session that began with the old one ends, and so does a link that is still good."""
     user = database.read(lambda connection: _require(connection, user_id))
     _refuse({"password": password_faults(password, user.name)})
     hashed, now = _hasher.hash(password), database.now()
@@ -189,6 +189,7 @@ def set_password(database: Database, user_id: int, password: str, *, actor: str)
     def job(connection: Connection) -> User:
         current = _require(connection, user_id)
         _update(connection, user_id, password_hash=hashed, generation=current.generation + 1)
+        connection.execute(delete(facts).where(facts.c.name == _link_name(user_id)))
         write_audit(connection, Audit(at=now, actor=actor, action="password_changed", subject=current.name))
         return _require(connection, user_id)
 

@@ -78,6 +78,13 @@ def test_a_new_password_ends_the_sessions_of_the_old_one(any_database: Database)
     assert people.sign_in(any_database, "ada", PASSWORD) is None
 
 
+def test_a_new_password_ends_a_link_that_is_still_good(any_database: Database) -> None:
+    user = _add(any_database)
+    token = people.invite(any_database, user.user_id, "", actor="ada").rpartition("/")[2]
+    people.set_password(any_database, user.user_id, "another long phrase", actor="ada")
+    assert people.find_link(any_database, token) is None
+
+
 def test_a_first_link_is_given_only_while_there_is_nobody(any_database: Database) -> None:
     link = people.first_user_link(any_database, "https://gateway.example")
     assert link is not None
