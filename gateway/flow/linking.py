@@ -1,6 +1,6 @@
 """Renewals and the subscriptions behind them, where only another webhook tells of the link."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.model.consent import OrderConsent
@@ -33,11 +33,6 @@ def kept_links(order: Order, known: Row | None) -> Row:
 def is_renewal(row: Mapping[str, object]) -> bool:
     """Whether an order was made by a subscription, by its own word or by its subscription's."""
     return row["origin"] == Origin.RENEWAL or row["relation"] == Relation.RENEWAL
-
-
-def unlinked(rows: Sequence[Row]) -> list[Row]:
-    """Return the renewals that name no subscription: their customer is the only link."""
-    return [row for row in rows if is_renewal(row) and not row["subscription_ids"]]
 
 
 def _unseen_row(store_id: str, order_id: str, now: datetime) -> Row:

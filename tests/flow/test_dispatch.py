@@ -1,0 +1,45 @@
+"""Bodies that cannot be sent: of a key that is not at hand, gone, or of no shape that anybody knows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import delete, update
+
+from gateway.storage.tables import bodies
+from tests.shops import ALL, Shop, a_woo_order, an_entry
+
+Open = Callable[..., Shop]
+
+
+def change_bodies(shop: Shop, **values: Any) -> None:
+    shop.gateway.database.write(lambda connection: connection.execute(update(bodies).values(values)).rowcount)
+
+
+def test_body_under_a_missing_key_waits_for_the_key(open_: Open) -> None:
+    shop = open_()
+    shop.post(a_woo_order(entry=an_entry(ALL)))
+    change_bodies(shop, key_id="elsewhere")
+    shop.dispatch()
+    assert shop.states() == [("due", "key_missing")]
+    change_bodies(shop, key_id=shop.gateway.keyring.key_id)
+    shop.clock.pass_by(seconds=59)
+    assert shop.dispatch() == 0
+    shop.clock.pass_by(seconds=1)
+    shop.dispatch()
+    assert shop.states() == [("delivered", "all_granted")]
+
+
+def test_delivery_whose_body_is_gone_is_cancelled(open_: Open) -> None:
+    shop = open_()
+    shop.post(a_woo_order(entry=an_entry(ALL)))
+    shop.gateway.database.write(lambda connection: connection.execute(delete(bodies)).rowcount)
+    shop.dispatch()
+    assert (shop.states(), shop.sender.requests) == ([("cancelled", "body_gone")], [])
+
+
+def test_body_that_cannot_be_read_fails_and_is_not_sent(open_: Open) -> None:
+    shop = open_()
+    shop.post(a_woo_order(entry=an_entry({"analytics": True, "marketing": False})))
+    change_bodies(shop, sealed=shop.gateway.keyring.seal(b"no JSON", purpose="body"))
+    shop.dispatch()
+    assert (shop.states(), shop.sender.requests) == ([("failed", "internal_error")], [])
