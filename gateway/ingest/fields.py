@@ -12,6 +12,7 @@ MOST_SECRET_CHARS: Final = 255
 _MOST_TIME_CHARS: Final = 64
 _MILLISECONDS_FROM: Final = 1e11  # as seconds this would be the year 5138
 _MOST_DIGITS: Final = 40
+_MOST_INTEGER: Final = 2**31 - 1
 _NUMBERS: Final = (int, float)
 
 
@@ -73,9 +74,10 @@ def email_of(*values: object) -> str | None:
 
 
 def integer_of(value: object) -> int | None:
-    """Return a whole number, also when it came as text."""
+    """Return a whole number that every database keeps, also when it came as text."""
     text = text_of(value, most=20)
-    return int(text) if _INTEGER.fullmatch(text) else None
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    return number if number is not None and abs(number) <= _MOST_INTEGER else None
 
 
 def instant_of(value: object) -> datetime | None:

@@ -76,6 +76,11 @@ def test_text_has_a_bound_and_no_nul() -> None:
     assert text_of(WrittenNumber("19.90")) == "19.90"
 
 
+def test_whole_number_is_one_that_every_database_keeps() -> None:
+    given = ("3", 3, "-3", 2**31 - 1, 2**31, "99999999999", "3.5", None)
+    assert [integer_of(one) for one in given] == [3, 3, -3, 2**31 - 1, None, None, None, None]
+
+
 @given(JUNK)
 def test_no_value_raises(value: object) -> None:
     for read in (id_of, ids_of, instant_of, instant_of_epoch, email_of, text_of, integer_of):
