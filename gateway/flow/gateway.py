@@ -260,7 +260,9 @@ class Gateway:
 
     def run_renewals(self) -> int:
         """Dispatch every scheduled renewal that is due."""
-        return self.renewals.run()
+        count = self.renewals.run()
+        self.renewals.miss_no_key()
+        return count
 
     def reconcile_due(self) -> list[Report]:
         """Reconcile the stores whose time it is."""

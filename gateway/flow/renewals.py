@@ -27,6 +27,7 @@ from gateway.storage.renewals import (
     stream_of_renewal,
     take_due,
 )
+from gateway.storage.sealing import CannotOpen
 from gateway.storage.statements import Connection, Row
 from gateway.storage.webhooks import add_bodies
 
@@ -105,20 +106,35 @@ class Renewals:
     # --- what is due ------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Turn every occurrence that is due into deliveries, exactly once; return how many there were."""
+        """Turn every occurrence that is due into deliveries, exactly once; return how many there were.
+
+        What was sealed under a key that is not at hand waits for it.
+        """
         count, taken = 0, 1
-        while taken and self._is_any_due():
+        while taken and self._due()[0]:
             taken = self._database.write(self._run_some)  # none when another process has them
             count += taken
         return count
 
-    def _is_any_due(self) -> bool:
-        store_ids, now = self._store_ids(), self._database.now()
-        return self._database.read(lambda connection: has_due(connection, store_ids=store_ids, now=now))
+    def miss_no_key(self) -> None:
+        """Raise CannotOpen when something is due that no key at hand opens."""
+        if self._due()[1]:
+            raise CannotOpen("a renewal is due under a key that is not at hand; add it to security.previous_keys")
+
+    def _due(self) -> tuple[bool, bool]:
+        given = {"store_ids": self._store_ids(), "key_ids": self._parts.keyring.key_ids}
+        now = self._database.now()
+        return self._database.read(lambda connection: has_due(connection, **given, now=now))
 
     def _run_some(self, connection: Connection) -> int:
         now = self._database.now()
-        rows = take_due(connection, store_ids=self._store_ids(), now=now, limit=_ROWS)
+        rows = take_due(
+            connection,
+            store_ids=self._store_ids(),
+            key_ids=self._parts.keyring.key_ids,
+            now=now,
+            limit=_ROWS,
+        )
         if not rows:
             return 0
         self._parts.policies.confirm(connection)

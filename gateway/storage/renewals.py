@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from gateway.model.delivery import DeliveryState
 from gateway.model.renewal import RenewalState
@@ -83,14 +83,16 @@ def cancel_renewals(
     return len(ids)
 
 
-def take_due(connection: Connection, *, store_ids: Collection[str], now: datetime, limit: int) -> list[Row]:
-    """Return renewals with an occurrence that is due, the longest waiting first.
+def take_due(
+    connection: Connection, *, store_ids: Collection[str], key_ids: Collection[str], now: datetime, limit: int
+) -> list[Row]:
+    """Return renewals with an occurrence that is due and under one of these keys, the longest waiting first.
 
     Their rows are locked until the transaction ends; those that another process has are left to it.
     """
     statement = (
         select(renewals)
-        .where(renewals.c.next_at <= now, renewals.c.store_id.in_(store_ids))
+        .where(_is_due(store_ids, now), renewals.c.key_id.in_(key_ids))
         .order_by(renewals.c.next_at, renewals.c.store_id, renewals.c.renewal_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -98,10 +100,14 @@ def take_due(connection: Connection, *, store_ids: Collection[str], now: datetim
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def has_due(connection: Connection, *, store_ids: Collection[str], now: datetime) -> bool:
-    """Whether any renewal of these stores is due, without locking."""
-    due = select(renewals.c.renewal_id).where(renewals.c.next_at <= now, renewals.c.store_id.in_(store_ids))
-    return connection.execute(due.limit(1)).first() is not None
+def has_due(
+    connection: Connection, *, store_ids: Collection[str], key_ids: Collection[str], now: datetime
+) -> tuple[bool, bool]:
+    """Whether any renewal of these stores is due under one of these keys, and under another, without locking."""
+    due = select(renewals.c.renewal_id).where(_is_due(store_ids, now)).limit(1)
+    is_known = renewals.c.key_id.in_(key_ids)
+    known, other = (connection.execute(due.where(one)).first() for one in (is_known, ~is_known))
+    return known is not None, other is not None
 
 
 def occurrences_of(connection: Connection, store_id: str, renewal_id: str) -> list[Row]:
@@ -133,6 +139,10 @@ def customers_of_orders(connection: Connection, keys: Collection[tuple[str, str]
         if row is not None:
             found[store_id, order_id] = dict(row)
     return found
+
+
+def _is_due(store_ids: Collection[str], now: datetime) -> ColumnElement[bool]:
+    return and_(renewals.c.next_at <= now, renewals.c.store_id.in_(store_ids))
 
 
 def stream_of_renewal(renewal_id: str) -> str:

@@ -34,6 +34,11 @@ class Keyring:
         self._keyed = hmac.new(lookup, digestmod=sha256) if lookup else None
         self._ciphers: dict[tuple[str, str], AESGCM] = {}
 
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of the keys that open anything."""
+        return list(self._keys)
+
     def seal(self, data: bytes, *, purpose: str) -> bytes:
         """Encrypt `data` under the current key: a random nonce, then ciphertext and tag."""
         nonce = os.urandom(_NONCE_BYTES)

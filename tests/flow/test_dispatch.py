@@ -1,11 +1,15 @@
 """Bodies that cannot be sent: of a key that is not at hand, gone, or of no shape that anybody knows."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, update
 
-from gateway.storage.tables import bodies
+from gateway.model.renewal import Renewal
+from gateway.storage.sealing import CannotOpen
+from gateway.storage.tables import bodies, renewals
 from tests.shops import ALL, Shop, a_woo_order, an_entry
 
 Open = Callable[..., Shop]
@@ -43,3 +47,21 @@ def test_body_that_cannot_be_read_fails_and_is_not_sent(open_: Open) -> None:
     change_bodies(shop, sealed=shop.gateway.keyring.seal(b"no JSON", purpose="body"))
     shop.dispatch()
     assert (shop.states(), shop.sender.requests) == ([("failed", "internal_error")], [])
+
+
+def test_renewal_under_a_missing_key_holds_up_no_other(open_: Open) -> None:
+    shop = open_()
+    at = shop.clock() + timedelta(hours=1)
+    for name in ("old", "new"):
+        shop.gateway.renewals.schedule(
+            "acme", Renewal(renewal_id=name, origin_order_id="1", event="renewed", due_at=at)
+        )
+    is_old = update(renewals).where(renewals.c.renewal_id == "old")
+    shop.gateway.database.write(lambda connection: connection.execute(is_old.values(key_id="elsewhere")).rowcount)
+    shop.clock.pass_by(hours=2)
+    with pytest.raises(CannotOpen, match="previous_keys"):
+        shop.gateway.run_renewals()
+    assert [row["event_id"] for row in shop.deliveries()] == ["new:1"]
+    own = {"key_id": shop.gateway.keyring.key_id}
+    shop.gateway.database.write(lambda connection: connection.execute(is_old.values(own)).rowcount)
+    assert shop.gateway.run_renewals() == 1
