@@ -8,7 +8,7 @@ from gateway.errors import BodyMalformed, RequestInvalid
 from gateway.flow.hearing import States, record_statements
 from gateway.flow.parts import Parts
 from gateway.flow.statement import make_statement
-from gateway.ingest.body import read_body
+from gateway.ingest.body import read_body, says_twice
 from gateway.ingest.signal import read_signal
 from gateway.ingest.withdrawal import Withdrawal, read_withdrawal
 from gateway.model.consent import GATING, Channel, Choice, Choices, Evidence, Signal, Source
@@ -45,9 +45,12 @@ def has_denial(signal: Signal) -> bool:
 
 def _object(body: bytes) -> dict[str, object]:
     try:
-        return read_body(body)
+        posted = read_body(body)
     except BodyMalformed as error:
         raise RequestInvalid({"body": [str(error)]}) from error
+    if says_twice(body):
+        raise RequestInvalid({"body": ["A key is there twice."]})
+    return posted
 
 
 def _signal_of(withdrawal: Withdrawal, now: datetime) -> Signal:

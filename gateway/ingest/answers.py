@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from gateway.ingest.body import says_twice
 from gateway.model.consent import Basis, Category, Choice, Choices, Evidence, SignalState, strictest
 
 MAX_ENTRY_CHARS: Final = 4096
@@ -50,9 +51,12 @@ def entry_object(value: object) -> dict[str, object]:
         if len(value) > MAX_ENTRY_CHARS:
             raise Unreadable(f"longer than {MAX_ENTRY_CHARS} characters")
         try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError as error:
+            text, value = value, orjson.loads(value)
+            is_twofold = says_twice(text)
+        except (orjson.JSONDecodeError, RecursionError) as error:
             raise Unreadable("not JSON") from error
+        if is_twofold:
+            raise Unreadable("a key is there twice")
     if not isinstance(value, dict):
         raise Unreadable("not a JSON object")
     return value

@@ -56,6 +56,20 @@ def read_values(body: bytes) -> dict[str, object]:
     return json.loads(body, parse_int=_exact_number) if _MANY_DIGITS in shapes else payload
 
 
+def says_twice(text: str | bytes) -> bool:
+    """Whether an object of this JSON has a key more than once: which of them counts is the reader's own choice."""
+    is_twice = False
+
+    def read(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal is_twice
+        found = dict(pairs)
+        is_twice = is_twice or len(found) != len(pairs)
+        return found
+
+    json.loads(text, object_pairs_hook=read, parse_int=str, parse_float=str)
+    return is_twice
+
+
 def write_body(payload: Mapping[str, object], *, is_sorted: bool = False) -> bytes:
     """Write a payload as JSON in UTF-8; numbers leave as they came. `is_sorted` puts keys in the order of letters."""
     return orjson.dumps(payload, default=_as_written, option=orjson.OPT_SORT_KEYS if is_sorted else None)

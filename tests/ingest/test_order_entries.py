@@ -113,6 +113,24 @@ def test_long_entry_cannot_be_read() -> None:
     assert read_own(text, entry="_consent_gateway").unreadable
 
 
+TWOFOLD = [
+    '{"v": 1, "categories": {"marketing": false, "analytics": false, "marketing": true, "analytics": true}}',
+    '{"categories": {"marketing": false}, "categories": {"marketing": true, "analytics": true}}',
+    '{"categories": {"marketing": true, "analytics": true}, "gpc": true, "gpc": false}',
+]
+
+
+@pytest.mark.parametrize("text", TWOFOLD)
+def test_entry_with_a_key_twice_cannot_be_read(text: str) -> None:
+    for read in (read_own, read_gtmkit, read_pmw):
+        evidence = read(text, entry="entry")
+        assert (evidence.note, gating(evidence)) == ("a key is there twice", (DENIED, DENIED))
+
+
+def test_deep_entry_cannot_be_read() -> None:
+    assert read_own("[" * 1000 + "]" * 1000, entry="_consent_gateway").unreadable
+
+
 @pytest.mark.parametrize(
     ("word", "basis"),
     [

@@ -122,6 +122,8 @@ def test_only_origins_of_the_store_may_speak(
         (b"[1]", "body"),
         (b"{", "body"),
         (b"\xff", "body"),
+        (json.dumps(ANSWER).replace("{", '{"session_id": "x", ', 1).encode(), "body"),
+        (b'{"categories": {"marketing": false, "marketing": true}}', "body"),
     ],
 )
 def test_mistakes_are_named_by_field(open_: Open, body: Any, field: str) -> None:
