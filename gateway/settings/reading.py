@@ -23,6 +23,7 @@ from gateway.settings.values import DEFAULT_POLICY, DatabaseSettings, Destinatio
 DEFAULT_PATH = "settings.toml"
 CheckDestination = Callable[[DestinationSettings], Iterable[Mistake]]
 _SQLITE = "sqlite:///"
+_STAND_IN = {"id": "x", "url": "https://host"}  # for what is wrong, so that the rest can be judged
 
 
 def settings_path() -> Path:
@@ -80,9 +81,14 @@ def _refused(shape: SettingsTable, resolved: dict[str, Any], check: CheckDestina
     tables = resolved.get("destinations")
     found: list[Mistake] = []
     for at, table in enumerate(tables if isinstance(tables, list) else []):
-        alone, mistakes = _loaded(shape, {"destinations": [table]})
-        if not mistakes:
-            found += [(f"destinations[{at}].{key}", text) for key, text in check(alone["destinations"][0])]
+        messages: dict[str, Any] = shape.validate({"destinations": [table]})
+        wrong = messages.get("destinations", {}).get(0, {})
+        if wrong.keys() & {"_schema", "kind"}:
+            continue
+        sound = {key: value for key, value in table.items() if key not in wrong}
+        alone, _ = _loaded(shape, {"destinations": [_STAND_IN | sound]})
+        mistakes = check(alone["destinations"][0])
+        found += [(f"destinations[{at}].{key}", text) for key, text in mistakes if key not in wrong]
     return found
 
 

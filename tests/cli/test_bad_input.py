@@ -106,12 +106,13 @@ def test_destination_with_a_typo_is_told_by_its_path(place: Place) -> None:
 
 def test_mistakes_of_every_sort_are_told_together(place: Place) -> None:
     place.write(
-        f'{PRIVATE}{STORE}extra = 1\n[[destinations]]\nid = "a"\nurl = "htp://x"\n'
+        f'{PRIVATE}{STORE}extra = 1\n[[destinations]]\nid = "a"\nurl = "htp://x"\ntopics = ["order"]\n'
         '[[destinations]]\nid = "b"\nurl = "http://127.0.0.1:9"\nsecret = "hunter2"\n'
     )
 
     for done in (place.run("check"), place.run("run")):
         assert [line.split(": ")[1] for line in done.err.splitlines()] == [
+            "destinations[0].topics",
             "destinations[0].url",
             "destinations[1].secret",
             "stores[0].extra",
