@@ -81,11 +81,14 @@ def integer_of(value: object) -> int | None:
 
 
 def instant_of(value: object) -> datetime | None:
-    """Return an ISO 8601 time in UTC; without an offset it counts as UTC, digits after microseconds are cut."""
+    """Return an ISO 8601 time in UTC; without an offset it counts as UTC, digits after microseconds are cut.
+
+    `t` and `z` may be small, as in RFC 3339.
+    """
     if not isinstance(value, str) or len(value) > _MOST_TIME_CHARS:
         return None
     try:
-        instant = datetime.fromisoformat(value.strip())
+        instant = datetime.fromisoformat(value.strip().upper())
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

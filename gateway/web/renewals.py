@@ -101,7 +101,7 @@ class _Instant(fields.Field[datetime]):
         if not isinstance(value, str) or "T" not in value.upper():
             raise ValidationError("must be a time like 2026-11-21T15:54:04Z")
         try:
-            at = datetime.fromisoformat(value.strip())
+            at = datetime.fromisoformat(value.strip().upper())
             if at.tzinfo is None:
                 raise ValidationError("must say its offset from UTC, like 2026-11-21T15:54:04Z")
             return at.astimezone(UTC)

@@ -66,6 +66,12 @@ def test_past_due_time_is_taken_at_once_and_marked_late(client: FlaskClient, sho
     assert "late" not in shop.sender.payloads[-1]
 
 
+@pytest.mark.parametrize("due_at", ["2027-01-01T02:00:00+02:00", "2027-01-01t00:00:00z", "2027-01-01T00:00:00.5Z"])
+def test_time_is_told_in_utc(client: FlaskClient, due_at: str) -> None:
+    created = client.post(URL, json=asked(due_at=due_at))
+    assert (created.status_code, (created.json or {})["due_at"]) == (201, "2027-01-01T00:00:00Z")
+
+
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [
