@@ -149,9 +149,10 @@ def test_redaction_says_whom_to_forget() -> None:
 # --- what makes a webhook this very one ---------------------------------------------------------------------------
 
 
-def test_webhook_id_is_the_key() -> None:
+@pytest.mark.parametrize("webhook_id", ["1", "3f4c2050-e1a8-4a58-ab21-d9aa5b77c19e", "x" * 64])
+def test_webhook_id_is_the_key(webhook_id: str) -> None:
     one = capture(Platform.SHOPIFY, "01")
-    assert parse(one).key == one.headers["X-Shopify-Webhook-Id"]
+    assert parse(replace(one, headers={**one.headers, "X-Shopify-Webhook-Id": webhook_id})).key == webhook_id
 
 
 @pytest.mark.parametrize("webhook_id", ["", "a b c d e f g", "x" * 65, "é" * 20])

@@ -15,7 +15,7 @@ _TOPIC: Final = "X-Shopify-Topic"
 _SIGNATURE: Final = "X-Shopify-Hmac-Sha256"
 _WEBHOOK_ID: Final = "X-Shopify-Webhook-Id"
 _TEST: Final = "X-Shopify-Test"
-_ID: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
+_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class Shopify:
