@@ -36,4 +36,9 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     if request.path.startswith("/admin"):
         return error
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    return {"status": (error.name or "error").lower().replace(" ", "_")}, error.code or 500, headers
+    return http_answer(error), error.code or 500, headers
+
+
+def http_answer(error: HTTPException) -> dict[str, str]:
+    """Return what is told of a request that HTTP itself refuses: unknown paths, other methods."""
+    return {"status": error.name.lower().replace(" ", "_"), "reason": error.description or ""}

@@ -18,7 +18,7 @@ from gateway.flow.gateway import LOOK_SECONDS, Gateway, Receipt
 from gateway.telemetry import log_error
 from gateway.web.asgi import LARGE, TOO_MUCH, Answer, Body, Headers, Patience, Receive, Room, Scope, Send
 from gateway.web.behind import Application, Behind
-from gateway.web.errors import RETRY_AFTER_SECONDS
+from gateway.web.errors import RETRY_AFTER_SECONDS, http_answer
 
 Told = tuple[int, dict[str, str], dict[str, str]]  # code, JSON, more headers
 
@@ -145,7 +145,7 @@ def refused(error: Exception) -> Told:
     if isinstance(error, WebhookRejected):
         return error.code, {"status": error.status, "reason": str(error)}, {}
     if isinstance(error, HTTPException):  # the store went away in the middle of the body
-        return error.code or HTTPStatus.BAD_REQUEST, {"status": (error.name or "error").lower().replace(" ", "_")}, {}
+        return error.code or HTTPStatus.BAD_REQUEST, http_answer(error), {}
     if not isinstance(error, NotRecorded):  # nothing was recorded, and the store is told to send it again
         log_error("webhook", error)
         error = NotRecorded()

@@ -126,5 +126,5 @@ def _forbidden() -> ResponseReturnValue:
 
 
 def _too_many(shed: Shed) -> ResponseReturnValue:
-    headers = {"Retry-After": str(shed.retry_after_seconds)}
-    return {"status": "too_many_requests"}, HTTPStatus.TOO_MANY_REQUESTS, headers
+    answer = {"status": "too_many_requests", "reason": "too many signals came within a minute"}
+    return answer, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(shed.retry_after_seconds)}

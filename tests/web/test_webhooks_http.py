@@ -289,7 +289,7 @@ def test_body_that_comes_in_pieces_is_read_whole(woo: Door) -> None:
 def test_store_that_goes_away_in_the_middle_of_a_body_is_told_so(woo: Door) -> None:
     response = woo.post(b"{}", woo_headers(b"{}"), environ_overrides={"wsgi.input": Broken()})
 
-    assert (response.status_code, response.get_json()) == (400, {"status": "bad_request"})
+    assert (response.status_code, response.get_json()["status"]) == (400, "bad_request")
     assert woo.stored == 0
 
 
@@ -343,4 +343,5 @@ def test_other_methods_are_refused_in_json(woo: Door, method: str) -> None:
 
     assert response.status_code == 405
     assert response.headers["Allow"].replace(" ", "").split(",").count("POST") == 1
-    assert response.get_json() == {"status": "method_not_allowed"}
+    assert response.get_json()["status"] == "method_not_allowed"
+    assert "not allowed" in response.get_json()["reason"]
