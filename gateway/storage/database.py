@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from gateway.errors import NotRecorded
 from gateway.storage.engines import parse_url
 from gateway.storage.failures import as_not_recorded
 from gateway.storage.forwarding import Forwarded, Forwarding
@@ -71,6 +72,7 @@ class Database:
         """
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.is_refusing = False  # the last write of this process was not recorded
         if not self.is_sqlite:
             self._backend: Backend = _postgres(parsed, connections)
         elif forwarding is None or is_owner:
@@ -157,7 +159,12 @@ class Database:
         self._backend.close()
 
     def _transact(self, job: Callable[[Connection], T]) -> T:
-        result, has_work, ended = _refusing(lambda: self._backend.write(lambda connection: _watched(connection, job)))
+        try:
+            result, has_work, ended = _refusing(lambda: self._backend.write(lambda one: _watched(one, job)))
+        except NotRecorded:
+            self.is_refusing = True
+            raise
+        self.is_refusing = False
         if has_work:
             self._backend.bell.ring()
         if ended:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Delete, Select, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Delete, Select, delete, exists, func, insert, literal, or_, select, update
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
 from gateway.storage.bulk import Row, execute_plan, select_rows, write_together
@@ -14,7 +14,7 @@ from gateway.storage.database import announce_ended
 from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
-from gateway.storage.tables import attempts, bodies, deliveries, destinations
+from gateway.storage.tables import Instant, attempts, bodies, deliveries, destinations
 
 _CHUNK: Final = 500
 
@@ -55,10 +55,13 @@ class Settled:
 
 
 def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime) -> list[int]:
-    """Write what became of deliveries and return the ids of those whose lease still held; others change nothing."""
+    """Write what became of deliveries and return the ids of those that it changed.
+
+    That are those whose lease still held, and what arrived under one that did not, unless it has ended otherwise.
+    """
     lock_streams_of(connection, [one.delivery_id for one in settled])
     rows = _claimed_rows(connection, settled)
-    held = [one for one in settled if _is_held(one, rows.get(one.delivery_id))]
+    held = [told for one in settled if (told := _heard(one, rows.get(one.delivery_id)))]
     kept = [_or_ended(one, rows[one.delivery_id]) for one in held]
     if not kept:
         return []
@@ -112,7 +115,12 @@ def count_lost_attempts(connection: Connection, rows: Sequence[Row], *, now: dat
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_([row["id"] for row in rows]))
-        .values(attempts=deliveries.c.attempts + 1, word="lease_expired", last_attempt_at=now)
+        .values(
+            attempts=deliveries.c.attempts + 1,
+            word="lease_expired",
+            first_attempt_at=func.coalesce(deliveries.c.first_attempt_at, literal(now, Instant)),
+            last_attempt_at=now,
+        )
     )
     lost = {"at": now, "kind": OutcomeKind.RETRY, "word": "lease_expired"}
     connection.execute(
@@ -186,8 +194,15 @@ def _announce_stopped(connection: Connection, rows: Sequence[Row]) -> None:
     announce_ended(connection, [(row["store_id"], row["destination_id"], row["ending"]["state"]) for row in rows])
 
 
-def _is_held(one: Settled, row: Row | None) -> bool:
-    return row is not None and row["state"] == DeliveryState.SENDING and row["claim"] == one.claim
+def _heard(one: Settled, row: Row | None) -> Settled | None:
+    """Return what counts of an outcome: of a lost lease that the receiver has it, which needs no further attempt."""
+    if row is None or row["state"] not in OPEN_STATES:
+        return None
+    if row["state"] == DeliveryState.SENDING and row["claim"] == one.claim:
+        return one
+    if one.state is not DeliveryState.DELIVERED or one.attempt is None:
+        return None
+    return replace(one, attempt=replace(one.attempt, number=row["attempts"] + 1))  # this one was counted as lost
 
 
 def _or_ended(one: Settled, row: Row) -> Settled:

@@ -20,6 +20,7 @@ from gateway.storage.tables import of_microseconds
 T = TypeVar("T")
 _TRIES: Final = 8
 _RESYNC_SECONDS: Final = 10.0
+_TROUBLE_SECONDS: Final = 1.0  # a server that does not answer is asked again after so long
 _NOW: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 
 
@@ -89,7 +90,10 @@ def _commit(transaction: RootTransaction) -> None:
 
 
 class _SharedTime:
-    """The server's time, asked for now and then and carried on by this machine's monotonic clock in between."""
+    """The server's time, asked for now and then and carried on by this machine's monotonic clock in between.
+
+    Once it is known only the thread that asks waits for an answer.
+    """
 
     def __init__(self, ask: Callable[[], int]) -> None:
         self._ask = ask
@@ -107,16 +111,25 @@ class _SharedTime:
     def _resync(self, after_seconds: float) -> None:
         if time.monotonic() - self._asked_at <= after_seconds:
             return
-        with self._lock:
-            before = time.monotonic()
-            if before - self._asked_at <= after_seconds:
-                return
-            try:
-                answer = of_microseconds(self._ask())
-            except SQLAlchemyError:
-                if self._asked_at == float("-inf"):
-                    raise
-                return  # the clocks part slowly; what was sent has to be written down with some time
-            after = time.monotonic()
-            self._offset = answer - of_microseconds(int((before + after) / 2 * 1_000_000))
-            self._asked_at = after
+        is_known = self._asked_at != float("-inf")
+        if not self._lock.acquire(blocking=not is_known):
+            return
+        try:
+            if time.monotonic() - self._asked_at > after_seconds:
+                self._ask_now(is_known=is_known, again_after_seconds=after_seconds)
+        finally:
+            self._lock.release()
+
+    def _ask_now(self, *, is_known: bool, again_after_seconds: float) -> None:
+        before = time.monotonic()
+        try:
+            answer = of_microseconds(self._ask())
+        except SQLAlchemyError:
+            if not is_known:
+                raise
+            # The clocks part slowly, and what was sent has to be written down with some time.
+            self._asked_at = time.monotonic() - again_after_seconds + _TROUBLE_SECONDS
+            return
+        after = time.monotonic()
+        self._offset = answer - of_microseconds(int((before + after) / 2 * 1_000_000))
+        self._asked_at = after

@@ -1,8 +1,10 @@
 """A look at a database without changing anything."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from os import W_OK, access
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import StartRefused
 from gateway.storage.database import Database
@@ -10,6 +12,9 @@ from gateway.storage.engines import parse_url, sqlite_path
 from gateway.storage.policies import newest_policy
 from gateway.storage.schema import check_schema
 from gateway.storage.statements import Connection
+from gateway.storage.tables import facts
+
+_PROBE: Final = "probe"
 
 
 def probe_database(url: str) -> str:
@@ -23,6 +28,12 @@ def probe_database(url: str) -> str:
     finally:
         database.close()
     return "answers, and its schema is up to date"
+
+
+def check_writing(database: Database) -> None:
+    """Raise NotRecorded when the last write was refused, and so is one more, which leaves nothing behind."""
+    if database.is_refusing:
+        database.write(partial(_write_and_undo, now=database.now()))
 
 
 def differing_policies(url: str, from_file: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -60,3 +71,8 @@ def _is_there(url: str) -> bool:
 
 def _write_nothing(_: Connection) -> None:
     """Take the lock for writing, which is enough to know that it can be had."""
+
+
+def _write_and_undo(connection: Connection, now: datetime) -> None:
+    connection.execute(facts.insert().values(name=_PROBE, value="", updated_at=now))
+    connection.execute(facts.delete().where(facts.c.name == _PROBE))

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from gateway.errors import GatewayError
 from gateway.flow.gateway import Gateway
+from gateway.storage.probing import check_writing
 from gateway.storage.schema import check_schema
 
 
@@ -22,6 +23,7 @@ def make_health(gateway: Gateway) -> Blueprint:
     def ready() -> ResponseReturnValue:
         try:
             check_schema(gateway.database)
+            check_writing(gateway.database)
         except GatewayError as error:
             return {"status": "unready", "reason": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE
         return {"status": "ok"}

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -30,6 +31,7 @@ class Outcomes:
         self._waiting: list[Settled] = []
         self._is_urgent = False
         self._is_closed = False
+        self._is_over = False
         self._began = 0.0
         self._gives_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
@@ -54,9 +56,24 @@ class Outcomes:
         self._thread.join(within_seconds)
 
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while not self._is_over:
+            try:
+                self._write_next()
+            except Exception:  # without this thread everything would be sent again after every lease
+                _log.exception("outcomes could not be written, and are tried again")
+                self.is_held_up = True
+                time.sleep(TROUBLE_SECONDS)
+
+    def _write_next(self) -> None:
+        batch = self._next_batch()
+        try:
             self._write(batch)
-            self.is_held_up = False
+        except BaseException:
+            with self._changed:
+                self._waiting[:0] = batch  # what is written already changes nothing a second time
+            raise
+        self._is_over = not batch
+        self.is_held_up = False
 
     def _next_batch(self) -> list[Settled]:
         with self._changed:
@@ -72,11 +89,12 @@ class Outcomes:
     def _wait_apart(self) -> None:
         """Let a moment pass since the last batch, in which more may come."""
         if not self._is_closed:
-            time.sleep(max(0.0, self._began + APART_SECONDS - time.monotonic()))
+            remaining = self._began + APART_SECONDS - time.monotonic()
+            time.sleep(min(max(0.0, remaining), APART_SECONDS))
         self._began = time.monotonic()
 
     def _write(self, batch: Sequence[Settled]) -> None:
-        while time.monotonic() < self._gives_up_at:
+        while batch and time.monotonic() < self._gives_up_at:
             try:
                 self._settle(batch)
             except NotRecorded as refused:
@@ -90,13 +108,19 @@ class Outcomes:
                 return
 
     def _write_apart(self, batch: Sequence[Settled]) -> None:
-        """Write those that can be written; for where an error is being handled."""
-        if len(batch) == 1:
+        """Write those that can be written; for where an error is being handled.
+
+        What became of a delivery matters more than why: it is written without its detail before it is left out.
+        """
+        if len(batch) > 1:
+            _log.exception("cannot write %d outcomes together", len(batch))
+            for one in batch:
+                self._write([one])
+        elif batch[0].detail is not None:
+            _log.exception("cannot write the detail of delivery %d", batch[0].delivery_id)
+            self._write([replace(batch[0], detail=None)])
+        else:
             _log.exception("cannot write the outcome of delivery %d; its lease will end", batch[0].delivery_id)
-            return
-        _log.exception("cannot write %d outcomes together", len(batch))
-        for one in batch:
-            self._write([one])
 
     def _settle(self, batch: Sequence[Settled]) -> None:
         self._database.write(partial(settle, settled=batch, now=self._database.now()))

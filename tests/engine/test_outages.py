@@ -37,7 +37,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def refusal(gateway: Gateway, number: int) -> tuple[int, str, bool]:
+def answer_to(gateway: Gateway, number: int) -> tuple[int, str, bool]:
     """The answer to a webhook: code, status, and whether it says when to come again."""
     webhook = a_webhook(number)
     url = f"{gateway.address}/webhooks/{STORE}"
@@ -66,11 +66,11 @@ def test_a_disk_that_fills_up(disk: Path, tmp_path: Path, sink: Sink) -> None:
     sink.answer = lambda _: Answer.BUSY
     kept = []
     for number in range(7_000_000, 7_001_000):
-        if gateway.send(a_webhook(number)) != 200:
+        if (told := answer_to(gateway, number))[0] != 200:
             break
         kept.append(str(number))
     assert 0 < len(kept) < 1000
-    assert refusal(gateway, 7_500_000) == (503, "not_recorded", True)
+    assert told == (503, "not_recorded", True)
     ballast.unlink()
     sink.answer = lambda _: Answer.OK
     assert gateway.send(a_webhook(7_600_000)) == 200
@@ -90,7 +90,7 @@ def test_a_file_that_goes_away_and_comes_back(tmp_path: Path, sink: Sink) -> Non
     assert gateway.send(a_webhook(7_000_000)) == 200
     for file in path.parent.glob("gateway.db*"):
         shutil.move(file, away)
-    assert refusal(gateway, 7_000_002) == (503, "not_recorded", True)
+    assert answer_to(gateway, 7_000_002) == (503, "not_recorded", True)
     said = {"session_id": a_session(), "state": "answered", "categories": {"marketing": True}}
     signal = requests.post(f"{gateway.address}/consent/{STORE}", json=said, timeout=10)
     assert (signal.status_code, int(signal.headers["Retry-After"]) > 0) == (503, True)
@@ -127,7 +127,7 @@ def test_postgres_that_stops_and_starts_again(server: Any, tmp_path: Path, sink:
     shop.start()
     wait_for(lambda: len(sink.taken) >= 5, what="deliveries")
     server.stop()
-    assert refusal(gateway, 9_000_000) == (503, "not_recorded", True)
+    assert answer_to(gateway, 9_000_000) == (503, "not_recorded", True)
     assert not gateway.is_ready
     server.ensure_postgres_running()
     shop.join()

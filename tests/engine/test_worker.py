@@ -19,6 +19,7 @@ from gateway.storage.outcomes import Attempt, Settled, settle
 from gateway.storage.queue import Claimed, NewDelivery
 from gateway.storage.tables import attempts, deliveries, orders
 from gateway.worker import Pace, Worker
+from gateway.worker.outcomes import Outcomes
 from tests.storage.deliveries import a_delivery, row_of
 
 PACE = Pace(threads=2, poll_seconds=0.05, lease_seconds=30)
@@ -40,6 +41,7 @@ class Receivers:
         self.arrived: defaultdict[str, list[str]] = defaultdict(list)
         self.answers: dict[str, Callable[[Claimed], DeliveryState]] = {}
         self.broken_topics: set[str] = set()
+        self.details: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.suppressed_topics: set[str] = set()
         self.while_deciding: Callable[[], object] = lambda: None
 
@@ -58,7 +60,8 @@ class Receivers:
         kind = OutcomeKind.DELIVERED if state is DeliveryState.DELIVERED else OutcomeKind.RETRY
         attempt = Attempt(number=claimed.attempts + 1, at=self.database.now(), kind=kind, word=kind.value)
         next_at = None if state is DeliveryState.DELIVERED else self.database.now()
-        return Settled(delivery_id=claimed.id, claim=claimed.claim, state=state, next_at=next_at, attempt=attempt)
+        about: dict[str, Any] = {"state": state, "next_at": next_at, "detail": self.details[claimed.topic]}
+        return Settled(delivery_id=claimed.id, claim=claimed.claim, attempt=attempt, **about)
 
     def _decided(self, claimed: Claimed) -> Settled | Parcel:
         if claimed.topic in self.suppressed_topics:
@@ -352,6 +355,34 @@ def test_what_arrived_is_not_sent_again_while_its_outcome_cannot_be_written(sqli
     worker.stop(within_seconds=5)
     assert (receivers.arrived["sink"], row_of(database, "first").attempts) == (["first"], 1)
     database.close()
+
+
+def test_outcomes_are_written_after_a_bug_too(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, broken = Database(sqlite_url), iter([True])
+    receivers, write = Receivers(database), Outcomes._write
+
+    def fail_once(outcomes: Outcomes, batch: Sequence[Settled]) -> None:
+        if next(broken, False):
+            raise ValueError("a bug")
+        write(outcomes, batch)
+
+    monkeypatch.setattr(Outcomes, "_write", fail_once)
+    enqueue(database, a_delivery(topic="first"))
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: open_count(database) == 0)
+    worker.stop(within_seconds=5)
+    assert (receivers.arrived["sink"], row_of(database, "first").attempts) == (["first"], 1)
+    database.close()
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_outcome_is_written_without_a_detail_that_cannot_be(any_database: Database, receivers: Receivers) -> None:
+    receivers.details["first"] = {"removed": object()}
+    enqueue(any_database, a_delivery("order:1", topic="first"), a_delivery("order:2", topic="second"))
+    wait_for(lambda: open_count(any_database) == 0)
+    rows = [row_of(any_database, topic) for topic in ("first", "second")]
+    assert [(row.state, row.attempts, row.detail) for row in rows] == [("delivered", 1, None), ("delivered", 1, {})]
 
 
 def test_a_delivery_that_is_under_way_twice_costs_no_thread(sqlite_url: str) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, text
 from gateway.errors import NotRecorded
 from gateway.storage import engines
 from gateway.storage.database import Database
+from gateway.storage.probing import check_writing
 from gateway.storage.tables import facts
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -59,6 +60,20 @@ def test_a_locked_file_refuses_until_it_is_free(database: Database, sqlite_url: 
     other.close()
     database.write(put("b"))
     assert names(database) == ["b"]
+
+
+def test_writing_is_tried_where_the_last_write_failed_and_leaves_nothing(database: Database, sqlite_url: str) -> None:
+    other = sqlite3.connect(path_of(sqlite_url), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    check_writing(database)
+    with pytest.raises(NotRecorded, match="the database is locked"):
+        database.write(put("a"))
+    with pytest.raises(NotRecorded, match="the database is locked"):
+        check_writing(database)
+    other.execute("ROLLBACK")
+    other.close()
+    check_writing(database)
+    assert (names(database), database.is_refusing) == ([], False)
 
 
 def test_a_full_disk_refuses_until_there_is_room(database: Database) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from gateway.model.delivery import DeliveryState
 from gateway.storage import queue
 from gateway.storage.database import Database
@@ -139,14 +141,36 @@ def test_a_lease_of_a_process_that_is_gone_is_taken_over_at_once(any_database: D
     assert (again.id, again.attempts) == (first.id, 1)
 
 
-def test_a_worker_that_lost_its_lease_changes_nothing(any_database: Database) -> None:
+def test_a_worker_that_lost_its_lease_changes_nothing_where_it_failed(any_database: Database) -> None:
     enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
     [first] = claim(any_database)
     [again] = claim(any_database, now=NOW + LEASE)
-    assert finish(any_database, first) == []
+    assert fail(any_database, first) == []
     assert row_of(any_database, "first").state == DeliveryState.SENDING
     assert finish(any_database, again) == [again.id]
     assert finish(any_database, again) == []
+
+
+@pytest.mark.parametrize("is_tried_again", [False, True])
+def test_what_arrived_under_a_lease_that_was_lost_is_delivered(any_database: Database, is_tried_again: bool) -> None:
+    enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
+    [first] = claim(any_database)
+    [again] = claim(any_database, now=NOW + LEASE)
+    if is_tried_again:
+        fail(any_database, again, now=NOW + LEASE)
+    assert finish(any_database, first, now=NOW + LEASE) == [first.id]
+    row = row_of(any_database, "first")
+    assert (row.state, row.word, row.attempts) == ("delivered", "ok", 3 if is_tried_again else 2)
+    assert fail(any_database, again) == []
+    assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
+
+
+def test_a_lost_attempt_begins_the_time_in_which_it_is_tried_again(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    claim(any_database)
+    claim(any_database, now=NOW + LEASE)
+    claim(any_database, now=NOW + LEASE + LEASE)
+    assert row_of(any_database, "first").first_attempt_at == NOW + LEASE
 
 
 def test_given_back_deliveries_may_be_claimed_at_once(any_database: Database) -> None:

@@ -1,5 +1,6 @@
 """Who may read an order over HTTP, and what health and metrics tell to everybody."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.http import parse_options_header
 
+from gateway.errors import NotRecorded
+from gateway.storage import engines
 from gateway.storage.tokens import add_token, revoke_token
 from gateway.web import create_app
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
@@ -87,6 +90,20 @@ def test_what_is_shown_holds_no_value_of_the_shopper(reader: Reader) -> None:
     shown = answer.get_data(as_text=True)
     assert "billing.email" in shown
     assert [value for value in ("jan.novak", "1234567", "fb.1.", "GA1.1", "wc_order_") if value in shown] == []
+
+
+def test_gateway_whose_database_takes_nothing_is_not_ready(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
+    shop = open_shop(settings_for(sqlite_url))
+    client, other = create_app(shop.gateway).test_client(), sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(NotRecorded):
+        shop.post(a_woo_order(ORDER_ID))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json) == (503, {"status": "unready", "reason": "the database is locked"})
+    other.close()
+    assert client.get("/readyz").json == {"status": "ok"}
+    shop.gateway.close()
 
 
 def test_metrics_tell_counts_and_nobody(reader: Reader) -> None:
