@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Event
 
@@ -31,7 +31,7 @@ from gateway.settings import StoreSettings
 from gateway.storage.events import expire_events
 from gateway.storage.outcomes import Settled
 from gateway.storage.pausing import read_pauses
-from gateway.storage.queue import Claimed, end_leases
+from gateway.storage.queue import Claimed, end_leases, shorten_waits
 from gateway.storage.reconciling import ORDERS, WEBHOOKS, days_of, read_mark
 from gateway.storage.removed import cancel_removed
 from gateway.storage.retention import Ages, drop_old_rows
@@ -328,8 +328,21 @@ class Gateway:
             raise StoreFailed("stopping")
 
     def take_over(self) -> int:
-        """Go on at once with what another process was sending; only for the one owner of a database, at its start."""
-        return self.database.write(lambda connection: end_leases(connection, now=self.database.now()))
+        """Go on at once with what another process was sending; only for the one owner of a database, at its start.
+
+        Where the clock was set back meanwhile, nothing waits for longer than it would from now on.
+        """
+        policies = [self.policies.newest(store.id) for store in self.settings.stores]
+        seconds = [value for one in policies for value in (one.hold_seconds, one.event_ttl_seconds)]
+        longest, now = timedelta(seconds=max(seconds, default=0)), self.database.now()
+
+        def job(connection: Connection) -> tuple[int, int]:
+            return shorten_waits(connection, longest=longest, now=now), end_leases(connection, now=now)
+
+        shortened, taken = self.database.write(job)
+        if shortened:
+            self.telling.set_back(shortened)
+        return taken
 
     def cancel_removed(self) -> None:
         """Cancel what waits for destinations that the settings no longer name."""

@@ -184,6 +184,10 @@ class Telling:
         if count:
             log_event("cancelled", logging.WARNING, reason="destination_removed", count=count)
 
+    def set_back(self, count: int) -> None:
+        """Deliveries may go sooner, because the clock was set back while nothing ran."""
+        log_event("clock_set_back", logging.WARNING, count=count)
+
     # --- stores asked by the clock ----------------------------------------------------------------------------
 
     def compared(self, store_id: str, *, seen: int, found: int) -> None:

@@ -206,10 +206,33 @@ def pull_forward(connection: Connection, *, by: timedelta, now: datetime) -> int
     sooner = by // timedelta(microseconds=1)
     moved = _move(connection, deliveries.c.claimable_at, sooner, now)
     _move(connection, deliveries.c.hold_until, sooner, now)
-    open_ones = select(deliveries.c.store_id, deliveries.c.order_id).where(deliveries.c.finished_at.is_(None))
-    waits = tuple_(orders.c.store_id, orders.c.order_id).in_(open_ones.where(deliveries.c.order_id.is_not(None)))
-    _move(connection, orders.c.frozen_at, sooner, now, waits)
+    _move(connection, orders.c.frozen_at, sooner, now, _awaited())
     return moved
+
+
+def shorten_waits(connection: Connection, *, longest: timedelta, now: datetime) -> int:
+    """Let nothing wait for longer than that, if what was taken in last is from the future: the clock was set back.
+
+    For the start, where nobody knows by how much. Returns how many deliveries may go sooner.
+    """
+    taken_last = select(deliveries.c.accepted_at).order_by(deliveries.c.id.desc()).limit(1)
+    accepted_at = connection.execute(taken_last).scalar_one_or_none()
+    if accepted_at is None or accepted_at <= now:
+        return 0
+    latest = now + longest
+    shortened = connection.execute(
+        update(deliveries).where(deliveries.c.claimable_at > latest).values(claimable_at=latest)
+    )
+    is_open = deliveries.c.finished_at.is_(None)
+    connection.execute(update(deliveries).where(is_open, deliveries.c.hold_until > latest).values(hold_until=latest))
+    connection.execute(update(orders).where(orders.c.frozen_at > latest, _awaited()).values(frozen_at=latest))
+    return shortened.rowcount
+
+
+def _awaited() -> ColumnElement[bool]:
+    """Return whether something waits for an order."""
+    waiting = select(deliveries.c.store_id, deliveries.c.order_id).where(deliveries.c.finished_at.is_(None))
+    return tuple_(orders.c.store_id, orders.c.order_id).in_(waiting.where(deliveries.c.order_id.is_not(None)))
 
 
 def _move(connection: Connection, at: Column[Any], sooner: int, now: datetime, *which: ColumnElement[bool]) -> int:

@@ -65,3 +65,28 @@ def test_renewal_under_a_missing_key_holds_up_no_other(open_: Open) -> None:
     own = {"key_id": shop.gateway.keyring.key_id}
     shop.gateway.database.write(lambda connection: connection.execute(is_old.values(own)).rowcount)
     assert shop.gateway.run_renewals() == 1
+
+
+# --- a clock that was wrong -----------------------------------------------------------------------------------------
+
+
+def test_nothing_waits_for_a_time_from_before_the_clock_was_set_back(open_: Open) -> None:
+    shop = open_(unknown="deny", hold_seconds=60)
+    shop.clock.pass_by(days=400)
+    shop.post(a_woo_order())
+    shop.clock.pass_by(days=-400)
+    for _ in range(2):  # the second finds nothing more to shorten
+        shop.gateway.take_over()
+        shop.clock.pass_by(seconds=20)
+    assert (shop.dispatch(), shop.states()) == (0, [("held", None)])
+    shop.clock.pass_by(seconds=50)
+    shop.dispatch()
+    assert shop.states() == [("suppressed", "unknown_denied")]
+
+
+def test_what_waits_is_left_alone_where_the_clock_is_right(open_: Open) -> None:
+    shop = open_(hold_seconds=60)
+    shop.post(a_woo_order())
+    held = shop.deliveries()
+    shop.gateway.take_over()
+    assert shop.deliveries() == held
