@@ -79,6 +79,12 @@ def denied_categories(evidence: Evidence) -> tuple[Category, ...]:
     return tuple(denied)
 
 
+def is_resolved_unasked(evidence: Evidence) -> bool:
+    """Whether a category may be granted until it is refused: where the law asks for no answer."""
+    is_opt_in = bool(evidence.region) and regime_of(evidence.region) is Regime.OPT_IN
+    return evidence.basis is Basis.OPT_OUT_DEFAULT and not is_opt_in
+
+
 def lowered_by(evidence: Evidence, channel: Channel) -> str:
     """Return the word for what takes a grant back."""
     if channel is Channel.WITHDRAWAL:
@@ -242,7 +248,7 @@ def _answer(evidence: Evidence, category: Category) -> Choice:
     """Only a grant is a grant: an answer that is missing inside a record counts as denied."""
     if evidence.unreadable or evidence.choices.of(category) is not Choice.GRANTED:
         return Choice.DENIED
-    is_resolved = evidence.state is SignalState.ANSWERED or evidence.basis is Basis.OPT_OUT_DEFAULT
+    is_resolved = evidence.state is SignalState.ANSWERED or is_resolved_unasked(evidence)
     return Choice.GRANTED if is_resolved else Choice.DENIED
 
 

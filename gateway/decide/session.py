@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from gateway.decide.consent import is_resolved_unasked
 from gateway.decide.policy import Case, decide
-from gateway.decide.regimes import Regime, regime_of
 from gateway.model.consent import (
     GATING,
     Basis,
@@ -102,14 +102,8 @@ def _told(evidence: Evidence, category: Category, silence: SessionState) -> Sess
     if evidence.state is SignalState.ANSWERED:
         told = {Choice.GRANTED: SessionState.GRANTED, Choice.DENIED: SessionState.DENIED}
         return told.get(choice, silence)
-    is_granted = choice is Choice.GRANTED and _is_resolved_unasked(evidence)
+    is_granted = choice is Choice.GRANTED and is_resolved_unasked(evidence)
     return SessionState.GRANTED if is_granted else SessionState.PENDING
-
-
-def _is_resolved_unasked(evidence: Evidence) -> bool:
-    """Where the law asks for no answer, a category may be granted until it is refused."""
-    is_opt_in = bool(evidence.region) and regime_of(evidence.region) is Regime.OPT_IN
-    return evidence.basis is Basis.OPT_OUT_DEFAULT and not is_opt_in
 
 
 def _next(before: SessionState, told: SessionState, state: SignalState, is_newer: bool) -> SessionState:

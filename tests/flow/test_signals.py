@@ -307,6 +307,14 @@ def test_withdrawal_takes_back_what_an_opt_out_regime_had_granted(open_: Open) -
     assert visitor.shop.sender.requests == []
 
 
+def test_opt_out_default_grants_nothing_where_the_law_asks_first(open_: Open) -> None:
+    visitor = open_(unknown="allow", hold_seconds=0)
+    entry = an_entry(ALL, state="pending", basis="opt_out_default", region="DE")
+    visitor.shop.post(a_woo_order(1, entry))
+    visitor.shop.dispatch()
+    assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
+
+
 def test_objection_in_the_session_holds_for_the_customer_of_its_order(open_: Open) -> None:
     visitor = open_()
     visitor.shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=7))
