@@ -27,7 +27,12 @@ def objects_of(value: object) -> list[dict[str, object]]:
 
 
 def pairs_of(value: object, key: str) -> list[tuple[str, object]]:
-    """Return (name, value) of the objects of a JSON array that name themselves in `key` and hold a `value`."""
+    """Return (name, value) of the objects of a JSON array that name themselves in `key` and hold a `value`.
+
+    PHP writes an array of which some were taken out as an object; one may also be `{name: value}`.
+    """
+    if isinstance(value, dict):
+        return [pair for name, item in value.items() for pair in pairs_of([item], key) or [(name, item)]]
     if not isinstance(value, list):
         return []
     return [(item[key], item.get("value")) for item in value if type(item) is dict and type(item.get(key)) is str]

@@ -21,7 +21,9 @@ def without_own_entry(payload: Mapping[str, object]) -> dict[str, object]:
         if isinstance(entries, list):
             rest[list_name] = [entry for entry in entries if not _is_own(entry, name_field)]
         elif isinstance(entries, dict):
-            rest[list_name] = {key: value for key, value in entries.items() if key != OWN_ENTRY}
+            rest[list_name] = {
+                key: entry for key, entry in entries.items() if key != OWN_ENTRY and not _is_own(entry, name_field)
+            }
     return rest
 
 

@@ -315,6 +315,16 @@ def test_opt_out_default_grants_nothing_where_the_law_asks_first(open_: Open) ->
     assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
 
 
+def test_entry_is_read_from_metadata_that_php_wrote_as_an_object(open_: Open) -> None:
+    visitor = open_(unknown="allow")
+    order = a_woo_order(1, an_entry({"marketing": False, "analytics": True}))
+    visitor.shop.post(order | {"meta_data": dict(enumerate(order["meta_data"], start=3))})
+    visitor.shop.dispatch()
+    [request] = visitor.shop.sender.requests
+    assert json.loads(request.body)["consent"]["applied"] == {"analytics": True, "marketing": False}
+    assert b"_consent_gateway" not in request.body
+
+
 def test_objection_in_the_session_holds_for_the_customer_of_its_order(open_: Open) -> None:
     visitor = open_()
     visitor.shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=7))

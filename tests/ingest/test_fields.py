@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ingest.body import WrittenNumber
-from gateway.ingest.fields import email_of, id_of, ids_of, instant_of, instant_of_epoch, integer_of, text_of
+from gateway.ingest.fields import email_of, id_of, ids_of, instant_of, instant_of_epoch, integer_of, pairs_of, text_of
 
 JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 
@@ -65,6 +65,14 @@ def test_epoch_is_in_seconds_or_milliseconds(value: float) -> None:
 @pytest.mark.parametrize("value", [True, "1763640764", float("inf"), float("nan"), 10**30, -(10**30), None], ids=repr)
 def test_what_is_no_epoch_is_nothing(value: object) -> None:
     assert instant_of_epoch(value) is None
+
+
+def test_pairs_are_read_from_an_object_of_entries_or_of_names() -> None:
+    pairs = [("a", 1), ("b", None)]
+    assert pairs_of([{"key": "a", "value": 1}, 5, {"key": 5}, {"key": "b"}], "key") == pairs
+    assert pairs_of({"0": {"key": "a", "value": 1}, "2": {"key": "b"}}, "key") == pairs
+    assert pairs_of({"a": 1, "b": None}, "key") == pairs
+    assert pairs_of("a", "key") == []
 
 
 def test_email_is_the_first_that_there_is_in_lower_case() -> None:

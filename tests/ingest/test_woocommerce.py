@@ -352,7 +352,7 @@ def test_import_is_implied_unless_it_says_otherwise() -> None:
 
 
 def test_metadata_of_any_shape_is_no_reason_to_stop() -> None:
-    shapes: list[object] = [None, "text", {"_consent_gateway": "{}"}, [1, None, {"key": 5}, {"key": "a"}, {"value": 1}]]
+    shapes: list[object] = [None, "text", {"_ga": "{}"}, [1, None, {"key": 5}, {"key": "a"}, {"value": 1}]]
     for shape in shapes:
         assert READER.order_of(order_payload(meta_data=shape), RenewalDetection()).evidence is None
 

@@ -34,6 +34,11 @@ def test_own_entry_is_not_looked_for_in_what_is_no_list() -> None:
     }
 
 
+def test_own_entry_leaves_metadata_that_is_an_object_of_entries() -> None:
+    own, other = {"key": "_consent_gateway", "value": "{}"}, {"key": "a", "value": 1}
+    assert without_own_entry({"meta_data": {"1": own, "3": other}}) == {"meta_data": {"3": other}}
+
+
 def test_secrets_go_and_everything_else_stays() -> None:
     order = woocommerce_order()
     before = copy.deepcopy(order)
