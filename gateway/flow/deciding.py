@@ -108,7 +108,7 @@ def _known(connection: Connection, context: Context, one: Open, policy: Policy) 
         return known_of_subscription(context, one.store_id, subject)
     row = context.orders.get((one.store_id, one.order_id or ""))
     if row is None:
-        return known_of_nothing()
+        return known_of_nothing(context, one.store_id, one.order_id)
     latest = latest_of(connection, row, policy, context) if is_renewal(row) else None
     return known_of_order(context, row, latest=latest)
 

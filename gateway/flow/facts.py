@@ -137,9 +137,9 @@ def _missing(recorded: Evidence | None) -> list[Category]:
     return [category for category in GATING if recorded is None or recorded.choices.of(category) is not Choice.GRANTED]
 
 
-def known_of_nothing() -> Known:
-    """Nothing was ever heard of the order: the store's unknown rule."""
-    return Known(facts=OrderFacts())
+def known_of_nothing(context: Context, store_id: str, order_id: str | None) -> Known:
+    """The order's webhook never came: the store's unknown rule, and what was taken back of the order by its id."""
+    return Known(facts=OrderFacts(lowerings=context.lowerings.get((store_id, "order", order_id or ""), [])))
 
 
 def known_of_customer(context: Context, store_id: str, customer_id: str | None) -> Known:

@@ -24,7 +24,7 @@ def show_order(connection: Connection, store_id: str, order_id: str, policy: Pol
     delivered = deliveries_of_order(connection, store_id, order_id)
     if row is None and not delivered:
         return None
-    known = _known(connection, context, row, policy)
+    known = _known(connection, context, (store_id, order_id), policy)
     return {
         "store_id": store_id,
         "order_id": order_id,
@@ -36,9 +36,10 @@ def show_order(connection: Connection, store_id: str, order_id: str, policy: Pol
     }
 
 
-def _known(connection: Connection, context: Context, row: Row | None, policy: Policy) -> Known:
+def _known(connection: Connection, context: Context, key: tuple[str, str], policy: Policy) -> Known:
+    row = context.orders.get(key)
     if row is None:
-        return known_of_nothing()
+        return known_of_nothing(context, *key)
     latest = latest_of(connection, row, policy, context) if is_renewal(row) else None
     return known_of_order(context, row, latest=latest)
 

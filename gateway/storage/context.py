@@ -67,6 +67,7 @@ def load_context(
     context.customers = _customers(connection, [*customer_keys, *_renewed(context), *_owners(context)])
     subjects = {subject for row in [*context.orders.values(), *followed] for subject in subjects_of(row)}
     subjects |= {(store_id, "customer", one) for store_id, one in customer_keys}
+    subjects |= {(store_id, "order", one) for store_id, one in order_keys}
     subscribers = [row for row in context.subscriptions.values() if row["customer_id"]]
     subjects |= {
         (row["store_id"], kind, row["customer_id"]) for row in subscribers for kind in ("customer", "renewals")

@@ -325,6 +325,16 @@ def test_entry_is_read_from_metadata_that_php_wrote_as_an_object(open_: Open) ->
     assert b"_consent_gateway" not in request.body
 
 
+def test_withdrawal_counts_for_an_order_whose_own_webhook_never_came(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify", unknown="allow")))
+    visitor.withdraws(order_id="77")
+    visitor.shop.post({"order_edit": {"id": 5, "order_id": 77, "notify_customer": True}}, "orders/edited")
+    visitor.shop.dispatch()
+    assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
+    assert visitor.shop.order(77)["effective"]["lowered"].keys() == {"analytics", "marketing"}
+    visitor.shop.gateway.close()
+
+
 def test_objection_in_the_session_holds_for_the_customer_of_its_order(open_: Open) -> None:
     visitor = open_()
     visitor.shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=7))

@@ -94,7 +94,7 @@ def _known(connection: Connection, store_id: str, order_id: str) -> tuple[OrderH
         return None
     policy, row = _policy(connection, store_id), history.context.orders.get((store_id, order_id))
     if row is None:
-        return history, known_of_nothing(), policy
+        return history, known_of_nothing(history.context, store_id, order_id), policy
     latest = latest_of(connection, row, policy, history.context) if history.order.is_renewal else None
     return history, known_of_order(history.context, row, latest=latest), policy
 
