@@ -4,6 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 from typing import Final
+from unicodedata import category, normalize
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _GLOBAL_ID: Final = re.compile(r"gid://shopify/[A-Za-z]{1,40}/([0-9]{1,20})(?:\?.*)?")
@@ -74,8 +75,18 @@ def email_of(*values: object) -> str | None:
     for value in values:
         text = text_of(value, most=320).lower()
         if "@" in text:
-            return text
+            return text if text.isascii() else _spelled_once(text)
     return None
+
+
+def _spelled_once(email: str) -> str:
+    """Return an address in the one spelling of its letters, without invisible marks, its domain as the DNS has it."""
+    visible = "".join(char for char in normalize("NFC", email) if category(char) != "Cf")
+    name, _, domain = visible.rpartition("@")
+    try:
+        return f"{name}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return visible
 
 
 def integer_of(value: object) -> int | None:

@@ -1,5 +1,6 @@
 """Withdrawals that a shop's server posts."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from gateway.ingest.fields import email_of
 from gateway.ingest.form import Form
 from gateway.model.consent import GATING, Category, Subject
 
+_ADDRESS = re.compile(r"[^\s<>,;:]+@[^\s<>,;:@]+")  # a name beside it would be no order's address
 _NAMES = ("customer_id", "order_id", "session_id", "email")
 
 
@@ -55,6 +57,6 @@ def _session_id(form: Form) -> str | None:
 def _email(form: Form) -> str | None:
     text = form.text("email")
     email = email_of(text)
-    if form.has("email") and email is None:
+    if form.has("email") and not (email and _ADDRESS.fullmatch(email)):
         form.wrong("email", "Must be an e-mail address.")
     return email

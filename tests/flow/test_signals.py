@@ -335,6 +335,16 @@ def test_withdrawal_counts_for_an_order_whose_own_webhook_never_came(any_url: st
     visitor.shop.gateway.close()
 
 
+@pytest.mark.parametrize(
+    "spelling", ["zo\u0065\u0308@b\u00fccher.example", "Zo\u00eb@xn--bcher-kva.example"], ids=ascii
+)
+def test_withdrawal_by_an_address_that_is_spelled_otherwise(open_: Open, spelling: str) -> None:
+    visitor = open_()
+    visitor.shop.post(a_woo_order(1, an_entry(ALL), billing={"email": "zo\u00eb@B\u00fc\u200bcher.example"}))
+    visitor.withdraws(email=spelling)
+    assert visitor.shop.order(1)["effective"]["applied"] == {"analytics": False, "marketing": False}
+
+
 def test_objection_in_the_session_holds_for_the_customer_of_its_order(open_: Open) -> None:
     visitor = open_()
     visitor.shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=7))
@@ -355,7 +365,12 @@ def test_server_reaches_an_order_by_its_id_before_and_after(open_: Open) -> None
 
 def test_withdrawal_of_nobody_is_invalid(open_: Open) -> None:
     visitor = open_()
-    for posted in ({}, {"customer_id": "7", "categories": []}, {"customer_id": "7", "categories": ["all"]}):
+    for posted in (
+        {},
+        {"customer_id": "7", "categories": []},
+        {"customer_id": "7", "categories": ["all"]},
+        {"email": "Jan <a@b.example>"},
+    ):
         with pytest.raises(RequestInvalid):
             visitor.withdraws(**posted)
     assert rows(visitor, records) == []

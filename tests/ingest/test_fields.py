@@ -75,6 +75,16 @@ def test_pairs_are_read_from_an_object_of_entries_or_of_names() -> None:
     assert pairs_of("a", "key") == []
 
 
+def test_email_has_one_spelling() -> None:
+    said = [
+        "Zo\u00eb@xn--bcher-kva.example",
+        "zo\u0065\u0308@b\u00fccher.example",
+        "zo\u00eb@B\u00dcCHER\u200b.example",
+    ]
+    assert {email_of(one) for one in said} == {"zo\u00eb@xn--bcher-kva.example"}
+    assert email_of("a@" + "\u00fc" * 80) == "a@" + "\u00fc" * 80
+
+
 def test_email_is_the_first_that_there_is_in_lower_case() -> None:
     assert email_of(None, "", " Anna@Example.COM ", "b@example.com") == "anna@example.com"
     assert email_of("nobody", 5) is None
