@@ -100,8 +100,8 @@ def _is_allowed(store: StoreSettings) -> bool:
 
 
 def _has_gpc() -> bool:
-    """Whether the browser objects (https://w3c.github.io/gpc/)."""
-    return request.headers.get("Sec-GPC", "").strip() == "1"
+    """Whether the browser objects (https://w3c.github.io/gpc/); a header that comes twice reaches us as one, `0, 1`."""
+    return any(said.strip() == "1" for said in request.headers.get("Sec-GPC", "").split(","))
 
 
 def _shared(response: Response) -> Response:

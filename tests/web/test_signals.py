@@ -153,6 +153,12 @@ def test_header_of_the_browser_denies_whatever_the_body_says(open_: Open) -> Non
     assert answer.json == {"status": "recorded", "state": {"marketing": "denied", "analytics": "granted"}}
 
 
+@pytest.mark.parametrize("said", ["1,1", "0, 1", " 1 "])
+def test_header_of_the_browser_that_came_twice_denies(open_: Open, said: str) -> None:
+    answer = open_().beacon(GRANT, headers={"Sec-GPC": said})
+    assert answer.json == {"status": "recorded", "state": {"marketing": "denied", "analytics": "granted"}}
+
+
 def test_answer_shows_nothing_of_orders(open_: Open) -> None:
     site = open_()
     site.shop.post(a_woo_order(1))
