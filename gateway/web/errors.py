@@ -7,6 +7,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from gateway.errors import NotRecorded, RequestInvalid, WebhookRejected
+from gateway.storage.sealing import CannotOpen
+from gateway.telemetry import log_error
 
 RETRY_AFTER_SECONDS = 30
 
@@ -16,6 +18,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(WebhookRejected, _rejected)
     app.register_error_handler(NotRecorded, _not_recorded)
     app.register_error_handler(RequestInvalid, _invalid)
+    app.register_error_handler(CannotOpen, _cannot_open)
     app.register_error_handler(HTTPException, _http)
 
 
@@ -30,6 +33,11 @@ def _not_recorded(error: NotRecorded) -> ResponseReturnValue:
 
 def _invalid(error: RequestInvalid) -> ResponseReturnValue:
     return {"status": "invalid", "errors": error.errors}, HTTPStatus.BAD_REQUEST
+
+
+def _cannot_open(error: CannotOpen) -> ResponseReturnValue:
+    log_error("web", error)
+    return {"status": "cannot_open", "reason": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:

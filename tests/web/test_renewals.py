@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from gateway.storage.renewals import change_renewal
 from gateway.storage.tokens import add_token
 from gateway.web import create_app
 from tests.fakes import NOON
@@ -147,3 +148,30 @@ def test_late_is_said_of_what_went_after_its_time(client: FlaskClient, shop: Sho
     shop.gateway.run_renewals()
     occurrences = (client.get(f"{URL}/sub-1").json or {})["occurrences"]
     assert [(one["event_id"], one["late"]) for one in occurrences] == [("sub-1:1", True), ("sub-1:2", False)]
+
+
+def seal_under(shop: Shop, key_id: str) -> None:
+    """Have the renewal sealed under another key."""
+    change = {"key_id": key_id}
+    shop.gateway.database.write(lambda connection: change_renewal(connection, "acme", "sub-1", change))
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_renewal_under_a_key_that_is_missing_names_the_setting(shop: Shop, client: FlaskClient, method: str) -> None:
+    client.post(URL, json=asked())
+    seal_under(shop, "0badcafe")
+
+    answer = client.open(f"{URL}/sub-1", method=method, json={"repeat": None} if method == "PATCH" else None)
+
+    assert (answer.status_code, (answer.json or {})["status"]) == (503, "cannot_open")
+    assert "security.previous_keys" in (answer.json or {})["reason"]
+    assert client.get(URL).status_code == 503
+
+
+def test_renewal_under_a_key_that_is_missing_is_cancelled_all_the_same(shop: Shop, client: FlaskClient) -> None:
+    client.post(URL, json=asked())
+    seal_under(shop, "0badcafe")
+    client.delete(f"{URL}/sub-1")
+    seal_under(shop, shop.gateway.keyring.key_id)
+
+    assert (client.get(f"{URL}/sub-1").json or {})["state"] == "cancelled"
