@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from gateway.bootstrap import build, make_key, open_stored_keyring
@@ -12,6 +13,7 @@ from gateway.cli.advice import about_store
 from gateway.cli.manage import check_store, with_database
 from gateway.cli.operate import SINCE, instant
 from gateway.errors import StartRefused
+from gateway.model.counting import count
 from gateway.settings import load_settings
 from gateway.storage.copying import copy_database, rotate_keys
 from gateway.storage.database import Database
@@ -51,7 +53,9 @@ def _rotate(arguments: argparse.Namespace) -> int:
                 changed += rest
         return changed
 
-    print(f"{with_database(settings, job)} rows are under the current key now; security.previous_keys may be emptied")
+    changed = with_database(settings, job)
+    verb = "is" if changed == 1 else "are"
+    print(f"{count(changed, 'row')} {verb} under the current key now; security.previous_keys may be emptied")
     return 0
 
 
@@ -67,7 +71,7 @@ def _copy(arguments: argparse.Namespace) -> int:
         with _bar() as hear:
             copied = with_database(settings, lambda source: copy_database(source, target, hear))
     for one in copied:
-        print(f"{one.table}: {one.rows} rows")
+        print(f"{one.table}: {count(one.rows, 'row')}")
     print("the copy holds what its source holds; set database.url and start the gateway on it")
     return 0
 
@@ -89,9 +93,10 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     if report.failure:
         advice = about_store(report.failure)
         raise StartRefused(f"{arguments.store} could not be read to the end ({report.failure}); {advice}")
-    verb = "would be" if report.is_dry else "were"
-    count = len(report.found) if report.is_dry else report.taken
-    print(f"{report.seen} changes had come by webhook, {len(report.found)} had not; {count} {verb} taken in")
+    taken = len(report.found) if report.is_dry else report.taken
+    verb = "would be" if report.is_dry else "was" if taken == 1 else "were"
+    seen = count(report.seen, "change")
+    print(f"{seen} had come by webhook, {len(report.found)} had not; {taken} {verb} taken in")
     for order_id in report.found:
         print(f"  order {order_id}")
     if report.unreadable:
@@ -103,7 +108,8 @@ def _reconcile(arguments: argparse.Namespace) -> int:
 def _bar() -> Iterator[Hear]:
     """Show a bar per table while something goes through them."""
     columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, transient=True) as progress:
+    console = Console()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}
 
         def hear(table: str, done: int, total: int | None) -> None:

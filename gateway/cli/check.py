@@ -8,6 +8,7 @@ from typing import Any
 from gateway.bootstrap import make_sender, read_settings
 from gateway.cli.advice import about_destination, told
 from gateway.errors import DeliveryFailed, GatewayError, SettingsInvalid
+from gateway.model.counting import count
 from gateway.settings import Settings, load_settings
 from gateway.storage.probing import differing_policies, probe_database
 
@@ -29,7 +30,7 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"gateway: {path}: {text}", file=sys.stderr)
     if settings is not None and not errors:
         stores, destinations = len(settings.stores), len(settings.destinations)
-        print(f"all is well: {stores} store(s), {destinations} destination(s)")
+        print(f"all is well: {count(stores, 'store')}, {count(destinations, 'destination')}")
     return 1 if errors else 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -22,17 +23,18 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add `gateway token` and `gateway user`."""
     tokens = commands.add_parser("token", help="API tokens").add_subparsers(metavar="ACTION", required=True)
     add = tokens.add_parser("add", parents=[common], help="make a token; it is printed once, alone on the last line")
-    add.add_argument("name")
-    add.add_argument("--store", required=True, metavar="ID")
+    add.add_argument("name", help="who will use it")
+    add.add_argument("--store", required=True, metavar="ID", help="the store that it speaks for")
     add.set_defaults(run=_token_add)
     tokens.add_parser("list", parents=[common], help="show all tokens").set_defaults(run=_token_list)
     revoke = tokens.add_parser("revoke", parents=[common], help="end a token at once")
-    revoke.add_argument("name")
+    revoke.add_argument("name", help="as gateway token list shows it")
     revoke.set_defaults(run=_token_revoke)
     users = commands.add_parser("user", help="users of the admin pages").add_subparsers(metavar="ACTION", required=True)
     user = users.add_parser("add", parents=[common], help="create a user")
-    user.add_argument("name")
-    user.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER.value)
+    user.add_argument("name", help="what they sign in with")
+    roles = [role.value for role in Role]
+    user.add_argument("--role", choices=roles, default=Role.VIEWER.value, help="what they may do (default: viewer)")
     user.add_argument("--store", action="append", default=[], metavar="ID", help="limit to a store; may be repeated")
     user.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     user.set_defaults(run=_user_add)
@@ -105,7 +107,12 @@ def _user_add(arguments: argparse.Namespace) -> int:
 
 
 def _asked() -> str:
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
+    try:
+        with warnings.catch_warnings(action="error", category=getpass.GetPassWarning):
+            password = getpass.getpass("Password: ")
+            again = getpass.getpass("Once more: ")
+    except (getpass.GetPassWarning, EOFError) as error:
+        raise RequestInvalid({"password": ["cannot be asked for without a terminal; use --password-stdin"]}) from error
+    if again != password:
         raise RequestInvalid({"password": ["the two are not the same"]})
     return password

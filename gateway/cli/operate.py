@@ -14,12 +14,14 @@ from gateway.errors import RequestInvalid
 from gateway.flow.policies import policy_of
 from gateway.flow.replay import REPLAYABLE, replay
 from gateway.flow.whatif import WhatIf, what_if
+from gateway.model.counting import count
 from gateway.model.delivery import DeliveryState
 from gateway.model.instant import of_text
 from gateway.settings import Settings, load_settings
 from gateway.storage.database import Database
 from gateway.storage.policies import newest_policy
 
+_DIGITS: Final = 9  # of a number of orders that both databases can count
 SINCE: Final = "such as 2026-11-21T15:54:04Z; UTC unless it names another zone"
 
 
@@ -43,10 +45,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    digits = text.lstrip("0")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {'9' * _DIGITS}")
+    return int(digits)
 
 
 def instant(text: str) -> datetime:
@@ -112,7 +114,7 @@ def _as_json(result: WhatIf) -> dict[str, object]:
 
 def _show(result: WhatIf) -> None:
     console = Console()
-    table = Table(title=f"{result.store_id}: {result.orders} orders, {result.changed_orders} would change")
+    table = Table(title=f"{result.store_id}: {count(result.orders, 'order')}, {result.changed_orders:,} would change")
     for heading in ("destination", "as is", "redacted", "suppressed", "changed"):
         table.add_column(heading)
     for one in result.destinations:
@@ -136,7 +138,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         settings,
         lambda database: replay(database, arguments.destination, arguments.since, state, actor="command line"),
     )
-    print(f"{done.again} deliveries go again; {len(done.gone)} cannot, their bodies are gone")
+    again = f"{count(done.again, 'delivery', 'deliveries')} {'goes' if done.again == 1 else 'go'} again"
+    bodies = "its body is gone" if len(done.gone) == 1 else "their bodies are gone"
+    print(f"{again}; {len(done.gone)} cannot, {bodies}" if done.gone else again)
     for one in done.gone:
         print(f"  {one.delivery_id}: {one.store_id} order {one.order_id or '-'} {one.topic}")
     return 0

@@ -91,12 +91,14 @@ def add_user(
 def name_faults(name: str) -> list[str]:
     """Say what is wrong with a user name."""
     return (
-        [] if _NAME.match(name) else ["must be 1 to 80 letters, digits and . _ @ + -, beginning with one of the first"]
+        [] if _NAME.match(name) else ["must be 1 to 80 letters, digits and . _ @ + -, and begin with a letter or digit"]
     )
 
 
 def password_faults(password: str, name: str = "") -> list[str]:
     """Say what is wrong with a password: length counts, and it must not be the name or a few repeated characters."""
+    if any("\ud800" <= one <= "\udfff" for one in password):  # bytes of a terminal that are no UTF-8
+        return ["must be text in UTF-8"]
     if len(password) < PASSWORD_LENGTH:
         return [f"must have at least {PASSWORD_LENGTH} characters"]
     if len(password) > PASSWORD_LENGTH_MAX:

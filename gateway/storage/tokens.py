@@ -13,6 +13,7 @@ from gateway.storage.statements import Row
 from gateway.storage.tables import tokens
 
 _PREFIX = "cgw_"
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class TokenScope:
 
 def add_token(connection: Connection, name: str, store_id: str, now: datetime) -> str:
     """Make a token and return it; it cannot be shown again. Names are unique, also those of revoked tokens."""
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise RequestInvalid({"name": [f"must be 1 to {_LONGEST_NAME} characters that can be printed"]})
     if connection.execute(select(tokens.c.name).where(tokens.c.name == name)).first():
         raise RequestInvalid({"name": [f"there is a token named {name} already"]})
     token = _PREFIX + secrets.token_urlsafe(32)

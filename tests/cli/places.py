@@ -128,6 +128,8 @@ class Place:
             [sys.executable, "-m", "gateway", *arguments],
             cwd=self.folder,
             env=_environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # with no terminal
             capture_output=True,
             text=True,
             check=False,

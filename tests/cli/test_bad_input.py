@@ -319,3 +319,40 @@ def test_store_that_cannot_be_read_is_told_in_one_line(place: Place, changes: di
         place.run("migrate")
         done = place.run_alone("reconcile", "--store", "acme", "--since", "2026-01-01T00:00:00Z")
     assert (done.code, done.err) == (1, f"gateway: acme could not be read to the end ({told}\n")
+
+
+@pytest.mark.parametrize("last", ["x", "0", "-1", "1.5", "", "²", "1000000000"])
+def test_number_of_orders_that_is_none_says_what_is_allowed(place: Place, last: str) -> None:
+    done = place.run("simulate", "--store", "acme", f"--last={last}")
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == (
+        "gateway simulate: error: argument --last: must be a whole number from 1 to 999999999"
+    )
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\tb", "two\nlines", "x" * 81, "\udcff"])
+def test_name_that_would_spoil_the_list_of_tokens_is_refused(place: Place, name: str) -> None:
+    place.run("migrate")
+
+    done = place.run("token", "add", name, "--store", "acme")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "gateway: name: must be 1 to 80 characters that can be printed\n"
+
+
+def test_password_is_not_asked_for_without_a_terminal(place: Place) -> None:
+    place.run("migrate")
+
+    done = place.run_alone("user", "add", "ada")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "gateway: password: cannot be asked for without a terminal; use --password-stdin\n"
+
+
+def test_password_of_bytes_that_are_no_text_is_refused(place: Place) -> None:
+    place.run("migrate")
+
+    done = place.run("user", "add", "ada", "--password-stdin", stdin="correct h\udcffrse battery\n")
+
+    assert (done.code, done.err) == (1, "gateway: password: must be text in UTF-8\n")

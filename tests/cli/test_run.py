@@ -182,6 +182,7 @@ def test_simulate_shows_what_another_policy_would_do(place: Place) -> None:
     change = next(one for one in result["changes"] if one["order_id"] == "4711")
     assert (change["before"], change["after"]) == ("suppress", "send_redacted")
     assert place.run("simulate", "--store", "acme", "--mode", "off").code == 0
+    assert "acme: 1 order, " in place.run("simulate", "--store", "acme", "--last", "1").out
 
 
 def test_replay_sends_again_what_failed(place: Place, receiver: Receiver) -> None:
@@ -193,7 +194,7 @@ def test_replay_sends_again_what_failed(place: Place, receiver: Receiver) -> Non
 
     again = place.run("replay", "--destination", "sink", "--since", TIME)
 
-    assert (again.code, again.out) == (0, "1 deliveries go again; 0 cannot, their bodies are gone\n")
+    assert (again.code, again.out) == (0, "1 delivery goes again\n")
     wait_until(lambda: sum(json.loads(one)["id"] == 4712 for one in receiver.bodies) == 2, "it arrives")
 
 
@@ -202,7 +203,7 @@ def test_check_is_content_beside_a_running_gateway(place: Place) -> None:
 
     assert (told.code, told.err) == (0, "")
     assert "destination sink: can be reached\n" in told.out
-    assert told.out.splitlines()[-1] == "all is well: 2 store(s), 1 destination(s)"
+    assert told.out.splitlines()[-1] == "all is well: 2 stores, 1 destination"
 
 
 def test_second_gateway_on_the_same_file_is_refused(place: Place, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.model import counting
 from gateway.model.consent import Basis, Category, Choice, Source, Status
 from gateway.model.decision import Action, Reason
 from gateway.model.delivery import DeliveryState
@@ -69,7 +70,7 @@ ENTRIES: Mapping[str, str] = {
     "_consent_gateway": "The gateway's own entry in the order",
     "_gtmkit_consent": "GTM Kit's entry in the order",
     "_pmw_consent_snapshot": "Pixel Manager's entry in the order",
-    "browser": "Sent by the capture script",
+    "browser": "Sent by the shopper's browser",
     "session": "The session's own answer",
     "customer": "The customer's stored choice",
 }
@@ -194,14 +195,20 @@ AUDITS: Mapping[str, str] = {
 ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("That did not work", "The form was too old, or not sent from this page. Go back, reload, and try again."),
     403: ("Not allowed", "Your role does not include this. An owner can change roles."),
-    404: ("Not found", "There is no such page or order, or it belongs to a store that you cannot see."),
+    404: ("Not found", "There is no such page, order or store, or it is one that you cannot see."),
     405: ("Not possible", "This address cannot be used in this way."),
     500: ("Something went wrong", "It was written to the gateway's log. Try again, or tell whoever runs the gateway."),
     429: ("Too many tries", "Signing in failed too often. Wait a few minutes, then try again."),
 }
 
+DEAD_LINK = (
+    "This link no longer works",
+    "It was used, or its time has run out. Sign in, or ask an owner, or whoever runs the gateway, for another.",
+)
 
 _LONGEST = 32  # characters of a number in a list
+
+count = counting.count
 
 
 def choice(value: Choice, *, has_record: bool = True) -> Word:
@@ -253,8 +260,3 @@ def plain(value: str) -> str:
 def short(text: str) -> str:
     """Return a number that fits into a list; of a very long one its beginning and its end."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 10]}…{text[-9:]}"
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """`1 order`, `1,204 orders`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
