@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from gateway.storage.people import Role, add_user
 from tests.browser.conftest import AXE, Site, Visit
 
 PAGES = (
@@ -106,6 +107,17 @@ def test_sixty_digits_are_no_wider_than_a_phone(site: Site, visit: Visit) -> Non
     for path in ("/admin/orders", "/admin/orders/acme/1090", "/admin/deliveries"):
         page.goto(site.base + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_names_of_any_length_leave_the_pages_as_wide_as_the_screen(site: Site, visit: Visit) -> None:
+    name, gateway = "n" * 80, site.pages.story.gateway
+    add_user(gateway.database, name=name, role=Role.VIEWER, actor="command line")
+    page = visit(site, viewport={"width": 360, "height": 780})
+    for path in ("/admin/users", "/admin/audit"):
+        page.goto(site.base + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(page.get_by_role("columnheader", name="Details")).to_be_in_viewport(ratio=1)
 
 
 def test_no_page_is_wider_than_a_phone(site: Site, visit: Visit) -> None:

@@ -4,6 +4,9 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from flask import request
+
+from gateway.storage.people import User, set_zone
 from gateway.web.admin.context import running, signed_in
 
 
@@ -25,6 +28,13 @@ def zone_of(name: str) -> ZoneInfo:
 def zone_names() -> tuple[str, ...]:
     """Return every zone that somebody may live in."""
     return tuple(sorted(name for name in available_timezones() if "/" in name or name == "UTC"))
+
+
+def learn_zone(user: User) -> None:
+    """Show times as the browser of who signs in has them, unless they chose a zone themselves."""
+    zone = request.form.get("zone", "")
+    if user.zone == "UTC" and zone in zone_names():
+        set_zone(running().database, user.user_id, zone)
 
 
 def local_time(at: datetime | None) -> str:

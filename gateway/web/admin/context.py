@@ -50,9 +50,11 @@ def visible_stores() -> list[str]:
 
 
 def chosen_store(wanted: str) -> str:
-    """Return `wanted` if the user may see it, else their first store; "" when there is none at all."""
+    """Return `wanted`, or the user's first store when they name none, "" when there is none; 404 for any other."""
     stores = visible_stores()
-    return wanted if wanted in stores else stores[0] if stores else ""
+    if wanted and wanted not in stores:
+        abort(404)
+    return wanted or (stores[0] if stores else "")
 
 
 def is_our_page(target: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.errors import RequestInvalid
 from gateway.model.order import Origin
+from gateway.web.admin import words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,7 @@ def title_of(name: str) -> str:
 def value_text(name: str, value: Any) -> str:
     """Return a value in words."""
     if name == BY_ORIGIN:
-        return ", ".join(f"{origin}: {rule}" for origin, rule in sorted(value.items())) or "none"
+        return "; ".join(f"{words.ORIGINS.get(one, one)}: {rule}" for one, rule in sorted(value.items())) or "none"
     key = next((one for one in ALL_KEYS if one.name == name), None)
     option = next((one for one in key.options if one.value == value), None) if key else None
     return option.title if option else f"{value} {key.unit}" if key and key.unit else str(value)

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from gateway.storage import people
 from gateway.storage.audits import log_audit
-from gateway.web.admin.clock import zone_names
+from gateway.web.admin.clock import learn_zone
 from gateway.web.admin.context import is_our_page, running, signed_in, the_user
 from gateway.web.admin.guard import begin_session, end_session
 from gateway.web.admin.pages import pages
@@ -26,9 +26,7 @@ def sign_in() -> ResponseReturnValue:
         return render_template("admin/sign_in.html", next=target, name=name, has_failed=True), 401
     begin_session(user)
     log_audit(database, actor=user.name, action="signed_in")
-    zone = request.form.get("zone", "")
-    if user.zone == "UTC" and zone in zone_names():
-        people.set_zone(database, user.user_id, zone)
+    learn_zone(user)
     return redirect(target, 303)
 
 

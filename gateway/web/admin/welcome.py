@@ -1,11 +1,13 @@
 """One-time links: the first user makes an account, an invited one chooses a password."""
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.errors import RequestInvalid
 from gateway.storage import people
 from gateway.storage.audits import log_audit
+from gateway.web.admin import words
+from gateway.web.admin.clock import learn_zone
 from gateway.web.admin.context import running
 from gateway.web.admin.guard import begin_session
 from gateway.web.admin.pages import pages
@@ -17,7 +19,8 @@ def welcome(token: str) -> ResponseReturnValue:
     database = running().database
     link = people.find_link(database, token)
     if link is None:
-        abort(404)
+        title, text = words.DEAD_LINK
+        return render_template("admin/error.html", title=title, text=text), 404
     errors: dict[str, list[str]] = {}
     if request.method == "POST":
         try:
@@ -28,6 +31,7 @@ def welcome(token: str) -> ResponseReturnValue:
             errors, user = error.errors, None
         if user is not None:
             begin_session(user)
+            learn_zone(user)
             log_audit(database, actor=user.name, action="signed_in")
             flash("Welcome.")
             return redirect(url_for("admin.home"), 303)

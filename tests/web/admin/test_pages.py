@@ -241,3 +241,11 @@ def test_a_session_shows_why_an_event_was_not_sent(shown: Pages) -> None:
 @pytest.mark.parametrize("text", ["", "4711", "nobody@example.com", "x" * 40, "' OR 1=1", "%"])
 def test_what_is_not_there_is_not_found(shown: Pages, text: str) -> None:
     assert shown.as_role(Role.VIEWER).post("/admin/find", {"text": text}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["orders", "deliveries", "sessions"])
+def test_a_list_of_a_store_that_is_not_there_says_so(shown: Pages, path: str) -> None:
+    answer = shown.as_role(Role.VIEWER).get(f"/admin/{path}?store=nowhere")
+    assert answer.status_code == 404
+    assert "There is no such page, order or store" in answer.text
+    assert shown.as_role(Role.VIEWER).get(f"/admin/{path}?store=").status_code == 200

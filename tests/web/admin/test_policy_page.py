@@ -179,3 +179,7 @@ def test_what_past_orders_cannot_show_is_said(told: Pages) -> None:
 def test_a_store_without_orders_can_be_looked_at(pages: Pages) -> None:
     answer = pages.as_role(Role.OWNER).post("/admin/policy/nordlicht/preview", a_policy())
     assert "There is no order to look at yet" in _words(answer.text)
+
+
+def test_the_history_names_how_orders_were_made_as_the_form_does(shown: Pages) -> None:
+    assert "Made by staff: allow" in shown.as_role(Role.VIEWER).get("/admin/policy/acme").text

@@ -84,3 +84,16 @@ def test_an_invited_user_chooses_a_password(pages: Pages) -> None:
 def test_a_user_without_a_password_cannot_sign_in(pages: Pages) -> None:
     people.add_user(pages.story.gateway.database, name="irma", role=Role.VIEWER, actor="olivia")
     assert pages.browser().sign_in("irma", "").status_code == 401
+
+
+def test_a_used_link_says_what_to_do(unpeopled: Pages) -> None:
+    path = _link(unpeopled)
+    _choose(unpeopled.browser(), path)
+    assert "This link no longer works" in unpeopled.browser().get(path).text
+
+
+def test_the_first_user_reads_times_in_the_zone_of_their_browser(unpeopled: Pages) -> None:
+    browser, path = unpeopled.browser(), _link(unpeopled)
+    browser.get(path)
+    browser.post(path, {"name": "first", "password": "a long enough phrase", "zone": "Europe/Berlin"})
+    assert "<option selected>Europe/Berlin</option>" in browser.get("/admin/account").text
