@@ -4,7 +4,7 @@ import base64
 import hmac
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from gateway.bootstrap import build
+from gateway.flow.dispatch import Prepared
 from gateway.flow.gateway import Gateway, Receipt
 from gateway.settings import (
     DEFAULT_POLICY,
@@ -133,12 +134,18 @@ class Shop:
     def dispatch(self) -> int:
         """Deliver everything that is due, as a worker does; return how many deliveries were claimed."""
         count = 0
-        while claimed := self._claimed():
-            count += len(claimed)
-            self._settle(
-                [one if isinstance(one, Settled) else self.gateway.send(one) for one in self.gateway.prepare(claimed)]
-            )
+        while decided := self.decided():
+            count += len(decided)
+            self.send(decided)
         return count
+
+    def decided(self) -> list[Settled | Prepared]:
+        """Claim what is due and decide it."""
+        return self.gateway.prepare(self._claimed())
+
+    def send(self, decided: Sequence[Settled | Prepared]) -> None:
+        """Send what may be sent, and write what became of everything that was decided."""
+        self._settle([one if isinstance(one, Settled) else self.gateway.send(one) for one in decided])
 
     def _claimed(self) -> list[queue.Claimed]:
         limits, lease = dict.fromkeys(self.gateway.targets, 50), timedelta(seconds=60)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from gateway.deliver.attempt import attempt
@@ -20,9 +21,11 @@ from gateway.storage.context import Context
 from gateway.storage.outcomes import Attempt, Settled
 from gateway.storage.queue import Claimed
 from gateway.storage.sealing import CannotOpen
+from gateway.storage.signals import last_call_back
 from gateway.storage.statements import Connection
 
 _KEY_MISSING_RETRY = timedelta(seconds=60)
+_CALL_BACK_SECONDS = 0.05  # a signal that takes back what is about to leave is heard of within so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,7 @@ class Prepared:
     decision: Decision
     body: bytes = field(repr=False)
     detail: dict[str, Any]
+    as_of: str  # the last call back that was known when it was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class _Decided:
     target: Target
     decision: Decision
     is_off: bool
+    as_of: str
 
 
 class Dispatch:
@@ -63,7 +68,12 @@ class Dispatch:
         return [self._prepared(context, one, payloads, now) for one in decided]
 
     def send(self, prepared: Prepared) -> Settled:
-        """Make one attempt over the network."""
+        """Make one attempt over the network; what was called back since it was decided is decided once more."""
+        if self._database.recall(_last_call_back, for_seconds=_CALL_BACK_SECONDS) != prepared.as_of:
+            again = self.prepare([prepared.claimed])[0]
+            if isinstance(again, Settled):
+                return again
+            prepared = again
         claimed, now = prepared.claimed, self._database.now()
         number = claimed.attempts + 1
         parcel = Parcel(
@@ -86,14 +96,15 @@ class Dispatch:
     def _decide_all(
         self, connection: Connection, claimed: Sequence[Claimed], now: datetime
     ) -> tuple[Context, list[_Decided]]:
+        as_of = last_call_back(connection)  # before everything else: what comes from here on is heard of later
         deciding = Deciding(self._parts, connection, now)
         context = deciding.gather(claimed, body_ids={one.body_id for one in claimed if one.body_id is not None})
-        return context, [self._decided(one, deciding.decide(context, one)) for one in claimed]
+        return context, [self._decided(one, deciding.decide(context, one), as_of) for one in claimed]
 
-    def _decided(self, claimed: Claimed, decision: Decision) -> _Decided:
+    def _decided(self, claimed: Claimed, decision: Decision, as_of: str) -> _Decided:
         target = self._parts.targets[claimed.destination_id]
         is_off = decision.reason is Reason.MODE_OFF
-        return _Decided(claimed=claimed, target=target, decision=decision, is_off=is_off)
+        return _Decided(claimed=claimed, target=target, decision=decision, is_off=is_off, as_of=as_of)
 
     # --- building ---------------------------------------------------------------------------------------------
 
@@ -121,16 +132,15 @@ class Dispatch:
         if sealed is None:
             return self._ended(one, DeliveryState.CANCELLED, reason="body_gone")
         raw = self._parts.keyring.open(sealed["sealed"], key_id=sealed["key_id"], purpose="body")
+        prepared = partial(Prepared, claimed=claimed, target=one.target, decision=one.decision, as_of=one.as_of)
         if one.is_off:
-            return Prepared(
-                claimed=claimed, target=one.target, decision=one.decision, body=raw, detail=_detail(one.decision)
-            )
+            return prepared(body=raw, detail=_detail(one.decision))
         outbound = pass_on(one.decision, raw) or self._rebuilt(one, raw, payloads)
         detail = _detail(one.decision, outbound)
         if outbound.leaks:
             self._telling.leaked(claimed, outbound.leaks)
             return self._ended(one, DeliveryState.LEAK, reason="leak", detail=detail)
-        return Prepared(claimed=claimed, target=one.target, decision=one.decision, body=outbound.body, detail=detail)
+        return prepared(body=outbound.body, detail=detail)
 
     def _rebuilt(self, one: _Decided, raw: bytes, payloads: dict[int, dict[str, object]]) -> Outbound:
         body_id = one.claimed.body_id or 0
@@ -196,6 +206,10 @@ class Dispatch:
         first_at = claimed.first_attempt_at or started_at
         again = next_attempt(outcome, number, first_at, ended_at, self._parts.horizon, self._parts.jitter())
         return (DeliveryState.FAILED, None) if again is None else (DeliveryState.DUE, ended_at + again.delay)
+
+
+def _last_call_back(connection: Connection, _now: datetime) -> str:
+    return last_call_back(connection)
 
 
 def _shape(store: StoreRules, claimed: Claimed) -> Shape:

@@ -10,6 +10,7 @@ from gateway.model.decision import Action, Decision, Reason
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.storage.signals import (
     Waiting,
+    call_back,
     let_go,
     waiting_in_sessions,
     waiting_of_customer,
@@ -41,6 +42,7 @@ class Redeciding:
         self._connection = connection
         self._now = now
         self._deciding = Deciding(parts, connection, now) if known else None
+        self._is_sending = any(one.state is DeliveryState.SENDING for one in known)
         self._events = [one for one in known if one.kind == DeliveryKind.EVENT]
         others = [one for one in known if one.kind != DeliveryKind.EVENT]
         self._sendable = [one for one, decision in self._decided(others) if decision.action in _SENDS]
@@ -58,6 +60,8 @@ class Redeciding:
             self._end(ids, state, reason, drop_bodies=True)
         held = [one for one, decision in decided if decision.action in _SENDS and one.state is DeliveryState.HELD]
         let_go(self._connection, [one.id for one in held], self._now)
+        if self._is_sending:
+            call_back(self._connection, self._now)
 
     def _decided(self, waiting: Sequence[Waiting]) -> list[tuple[Waiting, Decision]]:
         if self._deciding is None or not waiting:

@@ -9,10 +9,12 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from gateway.model.delivery import DeliveryState
 from gateway.storage.database import announce_work
+from gateway.storage.statements import upsert
 from gateway.storage.streams import at_once_if_head
-from gateway.storage.tables import deliveries, order_keys, orders, parked
+from gateway.storage.tables import deliveries, facts, order_keys, orders, parked, to_microseconds
 
 _CHUNK: Final = 200
+_CALLED_BACK: Final = "called_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,18 @@ def open_orders_of_customer(connection: Connection, store_id: str, customer_id: 
     """Return the orders of a customer that still wait for an answer."""
     where = (orders.c.store_id == store_id, orders.c.customer_id == customer_id, orders.c.frozen_at > now)
     return list(connection.execute(select(orders.c.order_id).where(*where)).scalars())
+
+
+def call_back(connection: Connection, now: datetime) -> None:
+    """Have every delivery that was decided, and has not left yet, decided once more."""
+    row = {"name": _CALLED_BACK, "value": str(to_microseconds(now)), "updated_at": now}
+    upsert(connection, facts, [row])
+
+
+def last_call_back(connection: Connection) -> str:
+    """Return what changes whenever deliveries are called back."""
+    query = select(facts.c.value).where(facts.c.name == _CALLED_BACK)
+    return connection.execute(query).scalar_one_or_none() or ""
 
 
 def park(connection: Connection, keys: Sequence[tuple[str, str]], record_id: int, expires_at: datetime) -> None:

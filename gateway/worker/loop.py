@@ -141,6 +141,9 @@ class Worker:
             return
         try:
             self._outcomes.add([self._dispatch.send(prepared)], has_more=has_more)
+        except NotRecorded as refused:  # whether it may still leave cannot be asked
+            _log.warning("cannot send delivery %d yet: %s", claimed.id, refused)
+            self._give_back([claimed])
         except Exception:
             _log.exception("delivery %d cannot be sent", claimed.id)
             self._outcomes.add([self._put_off(claimed)])

@@ -254,6 +254,26 @@ def test_withdrawal_between_two_attempts_cancels_the_order(open_anywhere: Open, 
     assert visitor.shop.order(1)["effective"]["lowered"]["marketing"]["by"] == "withdrawal"
 
 
+def test_withdrawal_stops_what_was_decided_and_has_not_left(open_anywhere: Open) -> None:
+    visitor = open_anywhere()
+    visitor.shop.post(a_woo_order(1, an_entry(ALL)))
+    decided = visitor.shop.decided()
+    visitor.withdraws(order_id="1")
+    visitor.shop.send(decided)
+    assert (visitor.shop.sender.requests, visitor.shop.deliveries()[0]["finished_at"]) == ([], visitor.shop.at())
+
+
+def test_partial_withdrawal_strips_what_was_decided_and_has_not_left(open_anywhere: Open) -> None:
+    visitor = open_anywhere()
+    for number in (1, 2):
+        visitor.shop.post(a_woo_order(number, an_entry(ALL), customer_id=number))
+    decided = visitor.shop.decided()
+    visitor.withdraws(customer_id="1", categories=["marketing"])
+    visitor.shop.send(decided)
+    applied = [one["consent"]["applied"]["marketing"] for one in visitor.shop.sender.payloads]
+    assert (applied, ["jan.novak" in body.decode() for body in visitor.shop.sender.bodies]) == ([False, True],) * 2
+
+
 def test_withdrawal_of_an_order_counts_before_its_webhook_comes(open_anywhere: Open) -> None:
     visitor = open_anywhere()
     visitor.withdraws(order_id="1", categories=["marketing"])
