@@ -53,11 +53,6 @@ def id_of(value: object) -> str | None:
     return text if _ID.fullmatch(text) and not text.startswith("-") and text.strip("0") else None
 
 
-def ids_of(values: object, *, key: str = "id") -> tuple[str, ...]:
-    """Return the ids of a JSON array of objects."""
-    return tuple(one for item in objects_of(values) if (one := id_of(item.get(key))))
-
-
 def text_of(value: object, *, most: int = 255) -> str:
     """Return a text or a number as text, at most `most` characters, without NUL (no database keeps that)."""
     if not isinstance(value, str):

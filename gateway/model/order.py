@@ -60,21 +60,15 @@ class Order:
     origin: Origin = Origin.CHECKOUT
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    paid_at: datetime | None = None
     customer_id: str | None = None
     email: str | None = field(default=None, repr=False)
     order_key: str | None = field(default=None, repr=False)
     checkout_tokens: tuple[str, ...] = field(default=(), repr=False)
     relation: Relation = Relation.NONE
     subscription_ids: tuple[str, ...] = ()
-    refund_ids: tuple[str, ...] = ()
     currency: str = ""
     total: str = ""
-    is_test: bool = False
     evidence: Evidence | None = None
-    source_name: str = ""  # Shopify: channel of the order; WooCommerce: created_via
-    app_id: str = ""
-    tags: tuple[str, ...] = field(default=(), repr=False)  # free words of the shop's staff
 
     @property
     def stamped_session(self) -> str | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ingest.body import WrittenNumber
-from gateway.ingest.fields import email_of, id_of, ids_of, instant_of, instant_of_epoch, integer_of, pairs_of, text_of
+from gateway.ingest.fields import email_of, id_of, instant_of, instant_of_epoch, integer_of, pairs_of, text_of
 
 JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 
@@ -41,10 +41,6 @@ def test_id_is_a_text(value: object, expected: str) -> None:
 @pytest.mark.parametrize("value", NO_IDS, ids=repr)
 def test_what_is_no_id_is_nothing(value: object) -> None:
     assert id_of(value) is None
-
-
-def test_ids_of_objects() -> None:
-    assert ids_of([{"id": 35}, {"id": 0}, {}, 7, {"id": "36"}]) == ("35", "36")
 
 
 @pytest.mark.parametrize(("value", "expected"), TIMES)
@@ -102,5 +98,5 @@ def test_whole_number_is_one_that_every_database_keeps() -> None:
 
 @given(JUNK)
 def test_no_value_raises(value: object) -> None:
-    for read in (id_of, ids_of, instant_of, instant_of_epoch, email_of, text_of, integer_of):
+    for read in (id_of, instant_of, instant_of_epoch, email_of, text_of, integer_of):
         read(value)

@@ -6,7 +6,6 @@ from typing import Final
 from gateway.ingest.fields import (
     email_of,
     id_of,
-    ids_of,
     instant_of,
     object_of,
     pairs_of,
@@ -29,7 +28,6 @@ _SOURCES: Final[Mapping[str, Origin]] = {
     **dict.fromkeys(("import", "matrixify", "excelify"), Origin.IMPORT),
 }
 _BROWSER_FIELDS: Final = ("checkout_token", "cart_token", "browser_ip", "client_details", "landing_site")
-_PAID: Final = frozenset(("paid", "partially_refunded", "refunded"))
 
 
 def is_order(payload: dict[str, object]) -> bool:
@@ -41,30 +39,22 @@ def is_order(payload: dict[str, object]) -> bool:
 def read_order(payload: dict[str, object], detection: RenewalDetection, read_evidence: EvidenceReader) -> Order:
     """Read a payload of an order's shape."""
     customer = object_of(payload.get("customer"))
-    tags = _tags(payload.get("tags"))
-    origin = _origin(payload, tags, detection)
-    financial_status = text_of(payload.get("financial_status"), most=64)
+    origin = _origin(payload, detection)
     tokens = (secret_of(payload.get(key)) for key in ("checkout_token", "cart_token"))
     return Order(
         order_id=id_of(payload["id"]) or "",
         number=text_of(payload.get("order_number") or payload.get("name") or payload["id"], most=64),
-        status="cancelled" if payload.get("cancelled_at") else financial_status,
+        status="cancelled" if payload.get("cancelled_at") else text_of(payload.get("financial_status"), most=64),
         origin=origin,
         created_at=instant_of(payload.get("created_at")),
         updated_at=instant_of(payload.get("updated_at")),
-        paid_at=instant_of(payload.get("processed_at")) if financial_status in _PAID else None,
         customer_id=id_of(customer.get("id")) or id_of(customer.get("admin_graphql_api_id")),
         email=email_of(payload.get("email"), payload.get("contact_email"), customer.get("email")),
         checkout_tokens=tuple(dict.fromkeys(token for token in tokens if token)),
         relation=Relation.RENEWAL if origin is Origin.RENEWAL else Relation.NONE,
-        refund_ids=ids_of(payload.get("refunds")),
         currency=text_of(payload.get("currency"), most=8),
         total=text_of(payload.get("total_price"), most=32),
-        is_test=payload.get("test") is True,
         evidence=_evidence(payload, origin, read_evidence),
-        source_name=text_of(payload.get("source_name"), most=64),
-        app_id=id_of(payload.get("app_id")) or "",
-        tags=tags,
     )
 
 
@@ -85,9 +75,9 @@ def _tags(value: object) -> tuple[str, ...]:
     return tuple(tag for part in parts if (tag := text_of(part)))
 
 
-def _origin(payload: dict[str, object], tags: tuple[str, ...], detection: RenewalDetection) -> Origin:
+def _origin(payload: dict[str, object], detection: RenewalDetection) -> Origin:
     source_name = text_of(payload.get("source_name")).lower()
-    marked = {tag.lower() for tag in tags} & {tag.strip().lower() for tag in detection.tags}
+    marked = {tag.lower() for tag in _tags(payload.get("tags"))} & {tag.strip().lower() for tag in detection.tags}
     is_by_app = (id_of(payload.get("app_id")) or "-") in detection.app_ids
     # Billed on a contract: `subscription_contract` once, `subscription_contract_checkout_one` now.
     if source_name.startswith("subscription_contract") or is_by_app or marked:

@@ -7,7 +7,6 @@ from typing import Final
 from gateway.ingest.fields import (
     email_of,
     id_of,
-    ids_of,
     instant_of,
     object_of,
     pairs_of,
@@ -57,17 +56,14 @@ def read_order(payload: dict[str, object], read_evidence: EvidenceReader) -> Ord
         origin=origin,
         created_at=created_at,
         updated_at=updated_at,
-        paid_at=instant_of(payload.get("date_paid_gmt")),
         customer_id=id_of(payload.get("customer_id")),
         email=email_of(object_of(payload.get("billing")).get("email")),
         order_key=secret_of(payload.get("order_key")),
         relation=relation,
         subscription_ids=subscription_ids,
-        refund_ids=ids_of(payload.get("refunds")),
         currency=text_of(payload.get("currency"), most=8),
         total=text_of(payload.get("total"), most=32),
         evidence=_dated(evidence, origin, created_at, updated_at),
-        source_name=text_of(payload.get("created_via"), most=64),
     )
 
 
