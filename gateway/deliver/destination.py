@@ -25,14 +25,10 @@ _FRAMING = frozenset(
 
 
 class DestinationKind(Protocol):
-    """One kind of destination; `wants_store_payload` kinds get the store's JSON, the others a shape of their own.
-
-    An `identity_required` kind cannot take an event without a person.
-    """
+    """One kind of destination; an `identity_required` kind cannot take an event without a person."""
 
     identity_required: bool
     default_purposes: tuple[Category, ...]
-    wants_store_payload: bool
 
     def check(self, destination: Destination) -> tuple[str, ...]:
         """Return the mistakes in its configuration, each as `key: what is wrong`, never with the value itself."""

@@ -54,7 +54,6 @@ def test_kind_has_a_sample_and_says_what_it_needs(kind: DestinationKind, destina
     assert kind.default_purposes
     assert set(kind.default_purposes) <= set(GATING)
     assert isinstance(kind.identity_required, bool)
-    assert isinstance(kind.wants_store_payload, bool)
 
 
 @every_kind
@@ -69,11 +68,6 @@ def test_request_can_be_sent_as_it_is(kind: DestinationKind, destination: Destin
     assert request.url.startswith("https://")
     assert ("content-type", "application/json") in [(name.lower(), value) for name, value in request.headers]
     assert len(names_of(request)) == len(set(names_of(request)))
-
-
-@every_kind
-def test_payload_of_the_store_is_sent_byte_for_byte(kind: DestinationKind, destination: Destination) -> None:
-    assert (build(kind, destination).body == BODY) is kind.wants_store_payload
 
 
 @every_kind

@@ -47,7 +47,6 @@ class Webhook(DestinationKind):
 
     identity_required = False
     default_purposes = (Category.MARKETING, Category.ANALYTICS)
-    wants_store_payload = True
 
     def check(self, destination: Destination) -> tuple[str, ...]:
         """Look at the URL, the secret, the headers and the topics."""
