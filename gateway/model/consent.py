@@ -136,7 +136,6 @@ class Channel(StrEnum):
     BROWSER = "browser"
     SERVER = "server"
     WITHDRAWAL = "withdrawal"
-    CUSTOMER = "customer"  # a stored choice of a known customer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

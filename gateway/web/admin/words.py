@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.model import counting
-from gateway.model.consent import Basis, Category, Choice, Source, Status
+from gateway.model.consent import Basis, Category, Channel, Choice, Source, Status
 from gateway.model.decision import Action, Reason
 from gateway.model.delivery import DeliveryState
 from gateway.model.order import Origin
@@ -59,11 +59,10 @@ BASES: Mapping[str, str] = {
 SOURCES: Mapping[str, str] = {Source.CLIENT: "The shopper's browser", Source.SERVER: "The shop's server"}
 
 CHANNELS: Mapping[str, str] = {
-    "order": "in the order's own data",
-    "browser": "from the shopper's browser",
-    "server": "from the shop's server",
-    "withdrawal": "as a withdrawal",
-    "customer": "as the customer's stored choice",
+    Channel.ORDER: "in the order's own data",
+    Channel.BROWSER: "from the shopper's browser",
+    Channel.SERVER: "from the shop's server",
+    Channel.WITHDRAWAL: "as a withdrawal",
 }
 
 ENTRIES: Mapping[str, str] = {
