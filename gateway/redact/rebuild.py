@@ -9,7 +9,7 @@ from gateway.redact.identifiers import KeyVerdict, Use, judge_key
 from gateway.redact.ledger import Key, Ledger, known_key
 from gateway.redact.shapes import IDENTIFIERS, Field, Table
 from gateway.redact.texts import GONE, Role, Texts
-from gateway.redact.urls import cleaned
+from gateway.redact.urls import clean_url
 from gateway.redact.verdict import Kind, Need
 
 # What a word of the platform never holds; anything else in one is read closely.
@@ -159,7 +159,7 @@ class Rebuild:
             return item
         if not isinstance(item, str):
             return self._misplaced(item, path)
-        clean = cleaned(item, self.ledger.gate, self.ledger.rules)
+        clean = clean_url(item, self.ledger.gate, self.ledger.rules)
         self.ledger.note(path, clean.findings)
         for part in clean.removed:
             self.ledger.went(path + _shown_part(part), part or "url")

@@ -4,7 +4,6 @@ import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
-from gateway.model.decision import Strip
 from gateway.redact.composite import identifiers_in
 from gateway.redact.identifiers import Use, judge_key
 from gateway.redact.shapes import Rules
@@ -27,13 +26,8 @@ class CleanUrl(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def clean_url(url: str, strip: Strip, rules: Rules) -> CleanUrl:
-    """Take out of `url` what `strip` denies; a URL that cannot be read goes altogether."""
-    return cleaned(url, Gate.of(strip), rules)
-
-
-def cleaned(url: str, gate: Gate, rules: Rules) -> CleanUrl:
-    """Do what `clean_url` does, for a strip that was read already."""
+def clean_url(url: str, gate: Gate, rules: Rules) -> CleanUrl:
+    """Take out of `url` what `gate` denies; a URL that cannot be read goes altogether."""
     text = url.strip()
     split = _split(text)
     if split is None or _is_personal_host(split, rules, gate):

@@ -5,13 +5,14 @@ import pytest
 from gateway.model.decision import Strip
 from gateway.redact.apply import Rules
 from gateway.redact.urls import clean_url
+from gateway.redact.verdict import Gate
 from tests.redact import orders
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 
 
 def left_of(url: str, strip: Strip = orders.DENIED) -> str | None:
-    return clean_url(url, strip, orders.SHOP).text
+    return clean_url(url, Gate.of(strip), orders.SHOP).text
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_stale_click_ids_go_and_campaign_words_stay() -> None:
 
 
 def test_parts_that_went_are_named_and_what_was_in_them_is_found() -> None:
-    clean = clean_url("https://a:b@shop.example/?redirect=%2F%3Fgclid%3DCanary123#x", orders.DENIED, Rules())
+    url = "https://a:b@shop.example/?redirect=%2F%3Fgclid%3DCanary123#x"
+    clean = clean_url(url, Gate.of(orders.DENIED), Rules())
     assert clean.removed == ("?redirect", "@", "#")
     assert [finding.value for finding in clean.findings] == ["Canary123"]
