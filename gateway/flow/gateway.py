@@ -36,7 +36,7 @@ from gateway.storage.reconciling import ORDERS, WEBHOOKS, days_of, read_mark
 from gateway.storage.removed import cancel_removed
 from gateway.storage.retention import Ages, drop_old_rows
 from gateway.storage.statements import Connection, Row
-from gateway.storage.stranded import let_go, stranded_heads
+from gateway.storage.stranded import free_heads, stranded_heads
 from gateway.storage.tokens import TokenScope, scope_of_token
 from gateway.storage.waiting import OVERLOAD_SECONDS, is_overloaded
 
@@ -295,7 +295,7 @@ class Gateway:
         """Let streams go of which nothing could be claimed; return how many there were, which should be none."""
         heads = self.database.read(stranded_heads)
         if heads:
-            self.database.write(lambda connection: let_go(connection, heads, now=self.database.now()))
+            self.database.write(lambda connection: free_heads(connection, heads, now=self.database.now()))
         return len(heads)
 
     def tell_pauses(self) -> None:

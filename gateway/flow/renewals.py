@@ -20,7 +20,7 @@ from gateway.storage.renewals import (
     cancel_renewals,
     change_renewal,
     customers_of_orders,
-    has_due,
+    has_due_renewals,
     list_renewals,
     occurrences_of,
     read_renewal,
@@ -124,7 +124,7 @@ class Renewals:
     def _due(self) -> tuple[bool, bool]:
         given = {"store_ids": self._store_ids(), "key_ids": self._parts.keyring.key_ids}
         now = self._database.now()
-        return self._database.read(lambda connection: has_due(connection, **given, now=now))
+        return self._database.read(lambda connection: has_due_renewals(connection, **given, now=now))
 
     def _run_some(self, connection: Connection) -> int:
         now = self._database.now()

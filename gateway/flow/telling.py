@@ -13,7 +13,7 @@ from gateway.model.decision import Decision
 from gateway.model.delivery import DeliveryState, Outcome
 from gateway.model.order import Webhook
 from gateway.model.session import Verdict
-from gateway.storage.backlog import what_waits
+from gateway.storage.backlog import count_unfinished
 from gateway.storage.database import Database
 from gateway.storage.queue import Claimed
 from gateway.storage.reconciling import disabled_webhooks
@@ -235,11 +235,11 @@ class Telling:
 
     def _backlog(self) -> Backlog:
         now = self._database.now()
-        waiting = self._database.read(lambda connection: what_waits(connection, now))
+        unfinished = self._database.read(lambda connection: count_unfinished(connection, now))
         return Backlog(
-            rows_waiting=waiting.rows,
-            oldest_waiting_seconds=waiting.oldest_seconds,
-            paused={one: one in waiting.paused for one in self._destination_ids},
+            rows_waiting=unfinished.rows,
+            oldest_waiting_seconds=unfinished.oldest_seconds,
+            paused={one: one in unfinished.paused for one in self._destination_ids},
             webhook_disabled=self._database.read(disabled_webhooks),
         )
 

@@ -18,7 +18,7 @@ from gateway.model.order import Platform
 from gateway.settings import StoreSettings
 from gateway.storage.consent import order_rows
 from gateway.storage.queue import release
-from gateway.storage.reconciling import WEBHOOKS, Span, put_mark, waiting_parents, waiting_renewals
+from gateway.storage.reconciling import WEBHOOKS, Window, put_mark, waiting_parents, waiting_renewals
 from gateway.storage.statements import Connection, Row
 from gateway.storage.subscriptions import overdue_subscriptions, subscription_rows, take_watch
 
@@ -52,9 +52,9 @@ class Watcher:
 
     def _fetch_parents(self, store: StoreSettings) -> int:
         now = self._database.now()
-        span = Span(self._parts.targets, now, now + FETCH_WAIT)
-        waiting = self._database.read(lambda connection: waiting_renewals(connection, store.id, span, limit=_BATCH))
-        missing = self._database.read(lambda connection: waiting_parents(connection, store.id, span, limit=_BATCH))
+        window = Window(self._parts.targets, now, now + FETCH_WAIT)
+        waiting = self._database.read(lambda connection: waiting_renewals(connection, store.id, window, limit=_BATCH))
+        missing = self._database.read(lambda connection: waiting_parents(connection, store.id, window, limit=_BATCH))
         if not (waiting or missing) or not self._reconciler.takes_turn(store.id, "parents", _LEASE):
             return 0
         next_in = _AFTER_FAILURE

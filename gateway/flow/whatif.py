@@ -46,7 +46,7 @@ class DestinationTally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ChangedDecision:
     """One order whose decision for one destination would differ, if only in what is stripped."""
 
     order_id: str
@@ -65,7 +65,7 @@ class WhatIf:
     orders: int
     oldest_at: datetime | None
     destinations: tuple[DestinationTally, ...]
-    changes: tuple[Change, ...] = field(repr=False)
+    changes: tuple[ChangedDecision, ...] = field(repr=False)
 
     @property
     def changed_orders(self) -> int:
@@ -107,7 +107,7 @@ class _Scale:
     target: _Target
     before: Counter[Action] = field(default_factory=Counter)
     after: Counter[Action] = field(default_factory=Counter)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[ChangedDecision] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _weigh(scale: _Scale, row: Row, before: Decision, after: Decision) -> None:
     scale.after[after.action] += 1
     if (before.action, before.strip) != (after.action, after.strip):
         scale.changes.append(
-            Change(
+            ChangedDecision(
                 order_id=row["order_id"],
                 number=row["number"],
                 seen_at=row["seen_at"],

@@ -10,7 +10,7 @@ from gateway.storage.tables import deliveries, destinations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Unfinished:
     """Open deliveries by destination and state, how old the oldest is, and which destinations are paused."""
 
     rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class Waiting:
     paused: frozenset[str] = frozenset()
 
 
-def what_waits(connection: Connection, now: datetime) -> Waiting:
+def count_unfinished(connection: Connection, now: datetime) -> Unfinished:
     """Count everything that is not finished."""
     statement = (
         select(
@@ -37,4 +37,4 @@ def what_waits(connection: Connection, now: datetime) -> Waiting:
         age = (now - row.oldest).total_seconds()
         oldest[row.destination_id] = max(age, oldest.get(row.destination_id, 0.0))
     paused = select(destinations.c.destination_id).where(destinations.c.paused_at.is_not(None))
-    return Waiting(rows=rows, oldest_seconds=oldest, paused=frozenset(connection.execute(paused).scalars()))
+    return Unfinished(rows=rows, oldest_seconds=oldest, paused=frozenset(connection.execute(paused).scalars()))

@@ -46,7 +46,7 @@ def insert_returning(connection: Connection, statement: Insert, rows: Sequence[R
     return [found for text, values in plan.in_steps(rows) for found in fetch(connection, text, values)]
 
 
-def write_together(
+def change_together(
     connection: Connection,
     inserts: Sequence[tuple[Insert, Sequence[Row]]],
     *,

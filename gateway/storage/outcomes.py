@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Delete, Select, delete, exists, func, insert, literal, or_, select, update
 
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
-from gateway.storage.bulk import Row, execute_plan, select_rows, write_together
+from gateway.storage.bulk import Row, change_together, execute_plan, select_rows
 from gateway.storage.database import announce_ended
 from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
@@ -68,11 +68,11 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     stopped = [rows[one.delivery_id] for one, told in zip(kept, held, strict=True) if one is not told]
     _announce_stopped(connection, stopped)
     changed = [_values(one, rows[one.delivery_id], now) for one in kept]
-    write_together(connection, [(_INSERT_ATTEMPTS, _attempt_rows(kept))], updates=[(deliveries, changed)])
+    change_together(connection, [(_INSERT_ATTEMPTS, _attempt_rows(kept))], updates=[(deliveries, changed)])
     finished = [one.delivery_id for one in kept if one.state not in OPEN_STATES]
     if any(rows[delivery_id]["is_followed"] for delivery_id in finished):
         promote(connection, finished, now=now)
-    drop_bodies(connection, [rows[one.delivery_id]["body_id"] for one in kept if one.drop_body])
+    drop_unneeded_bodies(connection, [rows[one.delivery_id]["body_id"] for one in kept if one.drop_body])
     tried = [(rows[one.delivery_id]["destination_id"], one.attempt.kind, one.is_gone) for one in kept if one.attempt]
     is_well = all(kind is OutcomeKind.DELIVERED and not is_gone for _, kind, is_gone in tried)
     if not is_well or any(rows[one.delivery_id]["is_troubled"] for one in kept):
@@ -80,7 +80,7 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     return [one.delivery_id for one in kept]
 
 
-def drop_bodies(connection: Connection, body_ids: Iterable[int | None]) -> None:
+def drop_unneeded_bodies(connection: Connection, body_ids: Iterable[int | None]) -> None:
     """Delete bodies that no open delivery needs."""
     ids = sorted({body_id for body_id in body_ids if body_id is not None})
     if ids:
@@ -104,7 +104,7 @@ def end_marked(connection: Connection, rows: Sequence[Row], *, now: datetime) ->
     _announce_stopped(connection, rows)
     promote(connection, [row["id"] for row in rows], now=now)
     dropped = [row for row in rows if row["ending"]["drop_body"]]
-    drop_bodies(connection, [row["body_id"] for row in dropped])
+    drop_unneeded_bodies(connection, [row["body_id"] for row in dropped])
     forget_people(connection, [row["id"] for row in dropped])
 
 

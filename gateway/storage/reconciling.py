@@ -90,7 +90,7 @@ def known_guards(connection: Connection, store_id: str, guards: Collection[str])
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Window:
     """Which deliveries are looked through: those of some destinations whose wait ends until an instant."""
 
     destination_ids: Collection[str]
@@ -98,13 +98,13 @@ class Span:
     until: datetime
 
 
-def waiting_renewals(connection: Connection, store_id: str, span: Span, *, limit: int) -> list[Row]:
+def waiting_renewals(connection: Connection, store_id: str, window: Window, *, limit: int) -> list[Row]:
     """Return renewals without a record of their own of which a delivery is held."""
     statement = (
         select(orders)
         .where(
             orders.c.store_id == store_id,
-            orders.c.order_id.in_(_held_orders(store_id, span)),
+            orders.c.order_id.in_(_held_orders(store_id, window)),
             or_(orders.c.origin == Origin.RENEWAL, orders.c.relation == Relation.RENEWAL),
             orders.c.consent_state.is_(None),
         )
@@ -113,7 +113,7 @@ def waiting_renewals(connection: Connection, store_id: str, span: Span, *, limit
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def waiting_parents(connection: Connection, store_id: str, span: Span, *, limit: int) -> list[str]:
+def waiting_parents(connection: Connection, store_id: str, window: Window, *, limit: int) -> list[str]:
     """Return the ids of orders for which a subscription's webhook or a scheduled renewal is held.
 
     Those that await an answer are left out.
@@ -121,22 +121,22 @@ def waiting_parents(connection: Connection, store_id: str, span: Span, *, limit:
     is_open = exists().where(
         orders.c.store_id == deliveries.c.store_id,
         orders.c.order_id == deliveries.c.order_id,
-        orders.c.frozen_at > span.now,
+        orders.c.frozen_at > window.now,
     )
     is_follower = or_(deliveries.c.topic_group == TopicGroup.SUBSCRIPTIONS, deliveries.c.kind == DeliveryKind.RENEWAL)
-    held = _held_orders(store_id, span).where(is_follower, ~is_open)
+    held = _held_orders(store_id, window).where(is_follower, ~is_open)
     return [str(order_id) for order_id in connection.execute(held.limit(limit)).scalars()]
 
 
-def _held_orders(store_id: str, span: Span) -> Select[tuple[str | None]]:
+def _held_orders(store_id: str, window: Window) -> Select[tuple[str | None]]:
     """The orders of heads that are held: the index is by when they may be claimed."""
     return (
         select(deliveries.c.order_id)
         .distinct()
         .where(
-            deliveries.c.destination_id.in_(sorted(span.destination_ids)),
-            deliveries.c.claimable_at > span.now,
-            deliveries.c.claimable_at <= span.until,
+            deliveries.c.destination_id.in_(sorted(window.destination_ids)),
+            deliveries.c.claimable_at > window.now,
+            deliveries.c.claimable_at <= window.until,
             deliveries.c.state == DeliveryState.HELD,
             deliveries.c.kind.in_((DeliveryKind.ORDER, DeliveryKind.RENEWAL)),
             deliveries.c.store_id == store_id,

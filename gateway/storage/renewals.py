@@ -100,7 +100,7 @@ def take_due(
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def has_due(
+def has_due_renewals(
     connection: Connection, *, store_ids: Collection[str], key_ids: Collection[str], now: datetime
 ) -> tuple[bool, bool]:
     """Whether any renewal of these stores is due under one of these keys, and under another, without locking."""

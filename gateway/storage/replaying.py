@@ -12,7 +12,7 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class FinishedFilter:
     """What ended in one state at one destination since a time, with ids above `after`."""
 
     destination_id: str
@@ -32,8 +32,8 @@ class Finished:
     has_body: bool
 
 
-def finished_deliveries(connection: Connection, span: Span) -> list[Finished]:
-    """Return the next batch of a span, oldest first."""
+def finished_deliveries(connection: Connection, wanted: FinishedFilter) -> list[Finished]:
+    """Return the next batch of what is wanted, oldest first."""
     statement = (
         select(
             deliveries.c.id,
@@ -44,10 +44,10 @@ def finished_deliveries(connection: Connection, span: Span) -> list[Finished]:
         )
         .outerjoin(bodies, bodies.c.id == deliveries.c.body_id)
         .where(
-            deliveries.c.destination_id == span.destination_id,
-            deliveries.c.state == span.state.value,
-            deliveries.c.finished_at >= span.since,
-            deliveries.c.id > span.after,
+            deliveries.c.destination_id == wanted.destination_id,
+            deliveries.c.state == wanted.state.value,
+            deliveries.c.finished_at >= wanted.since,
+            deliveries.c.id > wanted.after,
         )
         .order_by(deliveries.c.id)
         .limit(_BATCH)

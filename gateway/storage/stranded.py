@@ -25,7 +25,7 @@ def stranded_heads(connection: Connection) -> list[int]:
     return list(connection.execute(heads).scalars())
 
 
-def let_go(connection: Connection, heads: Collection[int], *, now: datetime) -> None:
+def free_heads(connection: Connection, heads: Collection[int], *, now: datetime) -> None:
     """Make these heads claimable, unless somebody has moved their streams on meanwhile."""
     lock_streams_of(connection, heads)
     promote(connection, heads, now=now)

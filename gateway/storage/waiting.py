@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Integer, bindparam, exists, or
 from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import select_rows
 from gateway.storage.database import Database, announce_ended, announce_work
-from gateway.storage.outcomes import drop_bodies as drop_unneeded_bodies
-from gateway.storage.outcomes import forget_people
+from gateway.storage.outcomes import drop_unneeded_bodies, forget_people
 from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, deliveries, destinations
 

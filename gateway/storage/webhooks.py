@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Insert, Select, bindparam, delete, func, insert, literal_column, select
 
 from gateway.model.consent import Channel, Evidence
-from gateway.storage.bulk import Row, insert_returning, select_together, write_together
+from gateway.storage.bulk import Row, change_together, insert_returning, select_together
 from gateway.storage.consent import ADD_RECORDS, evidence_of, orders_of, orders_wanted
 from gateway.storage.driver import fetch
 from gateway.storage.lists import rows_parameter, select_by_rows
@@ -112,7 +112,7 @@ def write_batch(
     ]
     if order_rows:
         written.append((upsert_of(dialect, orders, tuple(order_rows[0]), _KEEP), order_rows))
-    write_together(connection, written)
+    change_together(connection, written)
 
 
 def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:

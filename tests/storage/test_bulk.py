@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from gateway.errors import NotRecorded
 from gateway.storage.bulk import (
     Wanted,
+    change_together,
     execute_rows,
     insert_returning,
     select_rows,
     select_together,
     update_rows,
-    write_together,
 )
 from gateway.storage.database import Database
 from gateway.storage.statements import rows_wanted
@@ -79,7 +79,7 @@ def test_rows_of_several_tables_are_written_together(
     before = any_database.read(lambda c: select_rows(c, _FACTS, {}))
     updated = [{"id": row_of(any_database, "one").id, "reason": "%(reason)s", "finished_at": NOW}] if changed else []
     inserts = [(_FACT, told), (insert(records).inline(), added)]
-    any_database.write(lambda c: write_together(c, inserts, updates=[(deliveries, updated)]))
+    any_database.write(lambda c: change_together(c, inserts, updates=[(deliveries, updated)]))
     found = any_database.read(lambda c: select_rows(c, _ALL, {}))
     assert [{name: row[name] for name in ROWS[0]} for row in found] == added
     facts_now = any_database.read(lambda c: select_rows(c, _FACTS, {}))

@@ -153,7 +153,7 @@ def read_attempts(connection: Connection, delivery_ids: Sequence[int]) -> list[A
     return [AttemptRow(**row) for row in rows.mappings()]
 
 
-def read_body(connection: Connection, body_id: int) -> SealedBody | None:
+def read_sealed_body(connection: Connection, body_id: int) -> SealedBody | None:
     """Return what came in, None once it is gone."""
     row = connection.execute(select(bodies.c.key_id, bodies.c.sealed).where(bodies.c.id == body_id)).first()
     return SealedBody(key_id=row.key_id, sealed=row.sealed) if row else None

@@ -20,9 +20,7 @@ from gateway.storage.reading.deliveries import (
     list_deliveries,
     read_attempts,
     read_delivery,
-)
-from gateway.storage.reading.deliveries import (
-    read_body as read_sealed,
+    read_sealed_body,
 )
 from gateway.storage.reading.keyset import Cursor, Page
 from gateway.storage.sealing import CannotOpen
@@ -93,7 +91,7 @@ def _shown(delivery_id: int, *, is_revealed: bool) -> ResponseReturnValue:
     row = find_delivery(delivery_id)
 
     def job(connection: Connection) -> tuple[list[AttemptRow], SealedBody | None]:
-        body = read_sealed(connection, row.body_id) if row.body_id is not None else None
+        body = read_sealed_body(connection, row.body_id) if row.body_id is not None else None
         return read_attempts(connection, [delivery_id]), body
 
     attempts, body = running().database.read(job)
