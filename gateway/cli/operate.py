@@ -114,7 +114,7 @@ def _as_json(result: WhatIf) -> dict[str, object]:
 
 def _show(result: WhatIf) -> None:
     console = Console()
-    table = Table(title=f"{result.store_id}: {count(result.orders, 'order')}, {result.changed_orders:,} would change")
+    table = Table(title=f"{result.store_id}: {count(result.orders, 'order')}, {result.changed_orders} would change")
     for heading in ("destination", "as is", "redacted", "suppressed", "changed"):
         table.add_column(heading)
     for one in result.destinations:

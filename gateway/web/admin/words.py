@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model import counting
 from gateway.model.consent import Basis, Category, Channel, Choice, Source, Status
+from gateway.model.counting import noun
 from gateway.model.decision import Action, Reason
 from gateway.model.delivery import DeliveryState
 from gateway.model.order import Origin
@@ -207,8 +207,6 @@ DEAD_LINK = (
 
 _LONGEST = 32  # characters of a number in a list
 
-count = counting.count
-
 
 def choice(value: Choice, *, has_record: bool = True) -> Word:
     """Return the word for a choice: silence inside a record is not the same as knowing nothing."""
@@ -259,3 +257,8 @@ def plain(value: str) -> str:
 def short(text: str) -> str:
     """Return a number that fits into a list; of a very long one its beginning and its end."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 10]}…{text[-9:]}"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 order`, `1,204 orders`."""
+    return f"{number:,} {noun(number, one, many)}"
