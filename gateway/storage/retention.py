@@ -44,15 +44,23 @@ class Ages:
 def drop_old_rows(database: Database, ages: Ages, *, is_stopping: Callable[[], bool] = lambda: False) -> dict[str, int]:
     """Delete what is too old and return how many rows went, by table; safe to stop and to run in many processes."""
     now = database.now()
-    gone: dict[str, int] = {}
-    for table, is_old in _rules(now, ages):
+    old = now - timedelta(days=ages.record_days)
+    gone = {"deliveries": _drop_deliveries(database, old, is_stopping)}
+    for table, is_old in _rules(now, ages, old, _needed_since(database, old)):
         gone[table.name] = _repeat(partial(_drop_batch, database, table, is_old), is_stopping)
-    gone["deliveries"] = _drop_deliveries(database, now - timedelta(days=ages.record_days), is_stopping)
     return gone
 
 
-def _rules(now: datetime, ages: Ages) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    old = now - timedelta(days=ages.record_days)
+def _needed_since(database: Database, old: datetime) -> datetime:
+    """Return since when consent is needed by what is kept: a paused destination's deliveries wait for any time."""
+    query = select(deliveries.c.accepted_at).order_by(deliveries.c.id).limit(1)
+    first: datetime | None = database.read(lambda connection: connection.execute(query).scalar())
+    return old if first is None else min(old, first)
+
+
+def _rules(
+    now: datetime, ages: Ages, old: datetime, needed_since: datetime
+) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     is_needed = exists().where(deliveries.c.body_id == bodies.c.id, deliveries.c.finished_at.is_(None))
     yield bodies, and_(bodies.c.created_at < now - timedelta(days=ages.body_days), ~is_needed)
     yield parked, parked.c.expires_at < now
@@ -61,17 +69,23 @@ def _rules(now: datetime, ages: Ages) -> Iterator[tuple[Table, ColumnElement[boo
     yield webhooks, webhooks.c.received_at < old
     yield events, events.c.received_at < old
     yield renewals, and_(renewals.c.next_at.is_(None), renewals.c.updated_at < old)
-    yield orders, and_(orders.c.seen_at < old, orders.c.frozen_at < old, ~_is_renewed(old))
+    counts = or_(_has_deliveries(), _is_renewed(needed_since))
+    yield orders, and_(orders.c.seen_at < old, orders.c.frozen_at < old, ~counts)
     yield records, and_(records.c.received_at < old, ~_is_shown())
     yield audits, audits.c.at < old
 
 
-def _is_renewed(old: datetime) -> ColumnElement[bool]:
+def _has_deliveries() -> ColumnElement[bool]:
+    """Whether deliveries of an order are there, which may be sent yet, or sent again: by its consent."""
+    return exists().where(deliveries.c.store_id == orders.c.store_id, deliveries.c.order_id == orders.c.order_id)
+
+
+def _is_renewed(since: datetime) -> ColumnElement[bool]:
     """Whether an order's consent still counts for subscriptions or renewals that it began."""
     by_subscription = exists().where(
         subscriptions.c.store_id == orders.c.store_id,
         subscriptions.c.parent_order_id == orders.c.order_id,
-        subscriptions.c.seen_at >= old,
+        subscriptions.c.seen_at >= since,
     )
     by_schedule = exists().where(
         renewals.c.store_id == orders.c.store_id, renewals.c.origin_order_id == orders.c.order_id

@@ -95,6 +95,16 @@ def test_bodies_that_are_gone_are_named(open_: Open) -> None:
     assert [state for state, _ in shop.states()] == ["failed", "delivered"]
 
 
+def test_what_goes_again_follows_its_order_however_old_that_is(open_: Open) -> None:
+    shop = failing(open_(mode="anonymize"), a_woo_order(1, an_entry(NONE)))
+    shop.clock.pass_by(days=8)
+    failing(shop, a_woo_order(1, an_entry(NONE), status="completed"))
+    shop.clock.pass_by(days=3)
+    drop_old_rows(shop.gateway.database, Ages(body_days=7, record_days=10))
+    assert replayed(shop) == (1, [])
+    assert shop.states() == [("delivered", "all_purposes_denied")]
+
+
 def test_the_audit_log_says_who_replayed_what(open_: Open) -> None:
     shop = failing(open_(mode="off"), a_woo_order(1))
     replayed(shop)

@@ -105,6 +105,26 @@ def test_an_order_that_began_a_living_subscription_stays(database: Database) -> 
     assert database.read(lambda c: c.execute(select(orders.c.order_id)).scalars().all()) == ["parent"]
 
 
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_an_order_stays_as_long_as_a_delivery_of_it(database: Database, is_sent: bool) -> None:
+    add(database, orders, an_order("waits", 500), an_order("gone", 500))
+    enqueue(database, a_delivery("order:waits", order_id="waits"), now=NOW - 200 * DAY)
+    if is_sent:
+        finish(database, claim(database)[0], now=NOW - DAY)
+    drop_old_rows(database, AGES)
+    assert database.read(lambda c: c.execute(select(orders.c.order_id)).scalars().all()) == ["waits"]
+
+
+def test_an_order_that_began_a_subscription_stays_as_long_as_a_delivery_of_then(database: Database) -> None:
+    add(database, orders, an_order("parent", 500), an_order("forgotten", 500))
+    enqueue(database, a_delivery("order:renewal", order_id="renewal"), now=NOW - 200 * DAY)
+    for subscription_id, order_id, age in (("1", "parent", 200), ("2", "forgotten", 201)):
+        row = {"store_id": "acme", "subscription_id": subscription_id, "parent_order_id": order_id}
+        add(database, subscriptions, row | {"seen_at": NOW - age * DAY})
+    drop_old_rows(database, AGES)
+    assert database.read(lambda c: c.execute(select(orders.c.order_id)).scalars().all()) == ["parent"]
+
+
 def test_denials_of_people_are_never_forgotten(database: Database) -> None:
     add(database, orders, an_order("7", 500))
     lowered = {"store_id": "acme", "subject": "7", "category": "marketing", "by": "withdrawal", "at": NOW - 500 * DAY}
