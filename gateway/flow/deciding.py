@@ -76,12 +76,13 @@ class Deciding:
 
     def decide(self, context: Context, one: Open) -> Decision:
         """Decide one delivery; what waited obeys the stricter of the policy at intake and the policy now."""
-        policy = self._parts.policies.newest(one.store_id)
-        before = self._parts.policies.of_version(self._connection, one.store_id, one.policy_version)
+        book = self._parts.policies
+        policy = book.newest(one.store_id)
         decision = self._by(policy, context, one)
-        if before is None or before.version == policy.version:
-            return decision
-        return stricter_of(decision, self._by(before, context, one))
+        for before in book.at_intake(self._connection, one.store_id, one.policy_version, one.accepted_at):
+            if before.version != policy.version:
+                decision = stricter_of(decision, self._by(before, context, one))
+        return decision
 
     def _by(self, policy: Policy, context: Context, one: Open) -> Decision:
         target = self._parts.targets[one.destination_id]

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from threading import Lock
 from typing import Any
 
 from gateway.model.decision import GpcRule, Keep, Mode, Policy, RenewalRule, SessionRule, UnknownRule
 from gateway.model.order import Origin
 from gateway.storage.database import Database
-from gateway.storage.policies import newest_versions, policy_values
+from gateway.storage.policies import newest_versions, policy_of_version
 from gateway.storage.statements import Connection
 
 
@@ -38,6 +39,7 @@ class PolicyBook:
         """Know nothing yet."""
         self._database = database
         self._versions: dict[tuple[str, int], Policy] = {}
+        self._made_at: dict[tuple[str, int], datetime] = {}
         self._newest: dict[str, int] = {}
         self._confirmed_at = float("-inf")
         self._lock = Lock()
@@ -58,15 +60,27 @@ class PolicyBook:
                 self._load(connection, store_id, version)
             self._newest, self._confirmed_at = newest, max(began, self._confirmed_at)
 
-    def of_version(self, connection: Connection, store_id: str, version: int) -> Policy | None:
-        """Return one version; None when there is none of that number."""
+    def at_intake(self, connection: Connection, store_id: str, version: int, accepted_at: datetime) -> list[Policy]:
+        """Return the version by which something was taken in, and the one that was in force by then.
+
+        Those are two where whoever took it in had not heard of the newest yet.
+        """
         with self._lock:
+            later = range(self._newest[store_id], version - 1, -1)
+            in_force = next((one for one in later if self._is_made(connection, store_id, one, accepted_at)), version)
             self._load(connection, store_id, version)
-        return self._versions.get((store_id, version))
+        known = (self._versions.get((store_id, one)) for one in dict.fromkeys((version, in_force)))
+        return [one for one in known if one is not None]
+
+    def _is_made(self, connection: Connection, store_id: str, version: int, by: datetime) -> bool:
+        self._load(connection, store_id, version)
+        made_at = self._made_at.get((store_id, version))
+        return made_at is not None and made_at <= by
 
     def _load(self, connection: Connection, store_id: str, version: int) -> None:
         if (store_id, version) in self._versions:
             return
-        values = policy_values(connection, store_id, version)
-        if values is not None:
-            self._versions[store_id, version] = policy_of(version, values)
+        row = policy_of_version(connection, store_id, version)
+        if row is not None:
+            self._made_at[store_id, version] = row["changed_at"]
+            self._versions[store_id, version] = policy_of(version, row["values"])

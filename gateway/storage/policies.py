@@ -73,10 +73,11 @@ def newest_versions(connection: Connection) -> dict[str, int]:
     return {row["store_id"]: row["newest"] for row in select_rows(connection, _NEWEST, {})}
 
 
-def policy_values(connection: Connection, store_id: str, version: int) -> Row | None:
-    """Return the values of one version."""
+def policy_of_version(connection: Connection, store_id: str, version: int) -> Row | None:
+    """Return the values of one version, and when it was made."""
     where = and_(policies.c.store_id == store_id, policies.c.version == version)
-    return connection.execute(select(policies.c["values"]).where(where)).scalar()
+    row = connection.execute(select(policies.c["values"], policies.c.changed_at).where(where)).mappings().first()
+    return dict(row) if row else None
 
 
 def _last_file_values(connection: Connection, store_id: str) -> Row:

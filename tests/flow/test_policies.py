@@ -26,6 +26,18 @@ def test_order_is_taken_in_by_the_policy_that_was_changed_elsewhere(open_: Open)
     assert shop.states() == [("suppressed", "all_purposes_denied"), ("delivered", "mode_off")]
 
 
+def test_policy_in_force_at_intake_counts_though_intake_had_not_heard_of_it(open_: Open) -> None:
+    shop = open_(mode="off")
+    shop.post(a_woo_order(1, an_entry(NONE)))
+    shop.clock.pass_by(seconds=1)
+    change(shop, "suppress")
+    shop.post(a_woo_order(2, an_entry(NONE)))
+    shop.clock.pass_by(seconds=1)
+    change(shop, "off")
+    shop.dispatch()
+    assert shop.states() == [("delivered", "mode_off"), ("suppressed", "all_purposes_denied")]
+
+
 def test_policy_that_was_heard_of_too_long_ago_is_asked_for_again(open_: Open) -> None:
     shop = open_(mode="suppress")
     book = PolicyBook(shop.gateway.database)
