@@ -59,10 +59,11 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
     copied = [_copy_table(source, target, table, progress) for table in (*tables, facts)]
     given_out = source.read(_given_out)
     target.write(partial(_give_out_after, given_out=given_out))
-    target.write(lambda connection: connection.execute(facts.delete().where(facts.c.name.startswith(_MARK))))
     if not target.is_sqlite:
         target.write(lambda connection: connection.exec_driver_sql("ANALYZE"))  # plans for empty tables are no use now
     _compare(source, target)
+    # Until then it may be interrupted, and has to know how far it came.
+    target.write(lambda connection: connection.execute(facts.delete().where(facts.c.name.startswith(_MARK))))
     return copied
 
 
