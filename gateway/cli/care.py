@@ -47,11 +47,7 @@ def _rotate(arguments: argparse.Namespace) -> int:
     def job(database: Database) -> int:
         keyring = open_stored_keyring(settings, database)
         with _bar() as hear:
-            changed = rotate_keys(database, keyring, hear)
-            # What another process wrote meanwhile under the key before is found by asking again.
-            while rest := rotate_keys(database, keyring, hear):
-                changed += rest
-        return changed
+            return rotate_keys(database, keyring, hear)
 
     changed = with_database(settings, job)
     verb = "is" if changed == 1 else "are"

@@ -42,6 +42,10 @@ class CopyDiffers(GatewayError):
     """The copy does not hold what its source holds."""
 
 
+class OtherKeyInUse(GatewayError):
+    """Some process still seals under a key that is to be given up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
     """Rows of one table that are in the target now."""
@@ -70,16 +74,27 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
 def rotate_keys(database: Database, keyring: Keyring, progress: Progress) -> int:
     """Seal everything under the current key and return how many rows that changed; safe while others work.
 
-    Rows that another process wrote under the previous key meanwhile are found by running it again.
+    Raises OtherKeyInUse when rows came in under another key meanwhile: the second look changes them as well, but for as
+    long as a process writes such rows there will be more.
     """
-    changed = int(rewrap(database, keyring))
-    for table, purpose in SEALED:
-        changed += _reseal_table(database, keyring, table, purpose, progress)
+    changed = _rotate_once(database, keyring, progress)
+    if meanwhile := _rotate_once(database, keyring, progress):
+        raise OtherKeyInUse(
+            f"{changed + meanwhile} rows are under the current key now, but {meanwhile} of them were written under "
+            "another meanwhile; restart every process with this security.key, then rotate again"
+        )
     return changed
 
 
 # What is sealed, and for which purpose.
 SEALED: Final = ((bodies, "body"), (records, "evidence"), (renewals, "renewal"))
+
+
+def _rotate_once(database: Database, keyring: Keyring, progress: Progress) -> int:
+    changed = int(rewrap(database, keyring))
+    for table, purpose in SEALED:
+        changed += _reseal_table(database, keyring, table, purpose, progress)
+    return changed
 
 
 def _copy_table(source: Database, target: Database, table: Table, progress: Progress) -> Copied:

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Table, func, insert, select, update
 
 from gateway.storage import copying
-from gateway.storage.copying import CopyDiffers, copy_database, rotate_keys
+from gateway.storage.copying import CopyDiffers, OtherKeyInUse, copy_database, rotate_keys
 from gateway.storage.database import Database
 from gateway.storage.keys import open_keyring
 from gateway.storage.tables import bodies, metadata, orders, policies, webhooks
-from tests.storage.deliveries import a_body, a_delivery, claim, enqueue, fail, finish
+from tests.storage.deliveries import a_body, a_delivery, body_ids, claim, enqueue, fail, finish
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -167,3 +167,17 @@ def test_rotation_seals_everything_anew(any_database: Database, monkeypatch: pyt
     assert opened == [b"body %d" % n for n in range(7)]
     assert ring.digest("email", "a") == digest
     assert rotate_keys(any_database, ring, silent) == 0
+
+
+def test_rotation_says_that_a_process_still_has_the_other_key(any_database: Database) -> None:
+    fill(any_database)
+    old, new = open_keyring(any_database, OLD), open_keyring(any_database, NEW, [OLD])
+    late = {"id": 0, "key_id": old.key_id, "sealed": old.seal(b"late", purpose="body"), "created_at": NOW}
+
+    def write_meanwhile(_: str, __: int, ___: int) -> None:
+        rows = [late | {"store_id": "acme"}] if 0 not in body_ids(any_database) else []
+        any_database.write(lambda c: [c.execute(insert(bodies), row).rowcount for row in rows])
+
+    with pytest.raises(OtherKeyInUse, match="9 rows are under the current key now, but 1 of them"):
+        rotate_keys(any_database, new, write_meanwhile)
+    assert rotate_keys(any_database, open_keyring(any_database, NEW), silent) == 0
