@@ -20,7 +20,7 @@ from gateway.storage.consent import (
     record_row,
     stamp_of,
 )
-from gateway.storage.queue import NewDelivery, delivery_rows, release
+from gateway.storage.queue import NewDelivery, delivery_rows, release_order
 from gateway.storage.statements import Connection, Row
 from gateway.storage.streams import lock_streams
 from gateway.storage.subscriptions import record_subscriptions
@@ -317,7 +317,7 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
     keys = {(item.store_id, key_hash): item.webhook.order_id for item in with_order for key_hash in item.key_hashes}
     new = [_new_delivery(item, target, batch) for item in taken for target in item.targets]
     for store_id, order_id, now in batch.released:
-        release(connection, store_id=store_id, order_id=order_id, now=now)
+        release_order(connection, store_id=store_id, order_id=order_id, now=now)
     write_batch(
         connection,
         order_rows=[batch.orders[key] for key in sorted(batch.changed)],

@@ -8,7 +8,7 @@ from gateway.decide.consent import denied_categories, hear, lowered_by
 from gateway.flow.linking import is_renewal
 from gateway.model.consent import GATING, Category, Channel, Choice, Choices, Evidence, OrderConsent
 from gateway.storage.consent import lower, order_columns, order_consent_of, order_rows
-from gateway.storage.queue import release
+from gateway.storage.queue import release_order
 from gateway.storage.signals import park
 from gateway.storage.statements import Connection, Row
 from gateway.storage.webhooks import put_orders
@@ -105,7 +105,7 @@ def _tell(connection: Connection, told: Told, row: Row) -> bool:
         row.update(order_columns(replace(result.consent, record_id=told.record_id)))
         _lower_renewals(connection, told, row, result.consent)
     if result.is_released:
-        release(connection, store_id=told.store_id, order_id=row["order_id"], now=told.at)
+        release_order(connection, store_id=told.store_id, order_id=row["order_id"], now=told.at)
     return result.is_kept
 
 

@@ -8,10 +8,10 @@ from gateway.flow.deciding import Deciding
 from gateway.flow.parts import Parts
 from gateway.model.decision import Action, Decision, Reason
 from gateway.model.delivery import DeliveryKind, DeliveryState
+from gateway.storage.queue import release
 from gateway.storage.signals import (
     Waiting,
     call_back,
-    let_go,
     waiting_in_sessions,
     waiting_of_customer,
     waiting_of_orders,
@@ -59,7 +59,7 @@ class Redeciding:
         for (state, reason), ids in endings.items():
             self._end(ids, state, reason, drop_bodies=True)
         held = [one for one, decision in decided if decision.action in _SENDS and one.state is DeliveryState.HELD]
-        let_go(self._connection, [one.id for one in held], self._now)
+        release(self._connection, [one.id for one in held], now=self._now)
         if self._is_sending:
             call_back(self._connection, self._now)
 

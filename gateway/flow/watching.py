@@ -17,7 +17,7 @@ from gateway.ingest.body import write_body
 from gateway.model.order import Platform
 from gateway.settings import StoreSettings
 from gateway.storage.consent import order_rows
-from gateway.storage.queue import release
+from gateway.storage.queue import release_order
 from gateway.storage.reconciling import WEBHOOKS, Window, put_mark, waiting_parents, waiting_renewals
 from gateway.storage.statements import Connection, Row
 from gateway.storage.subscriptions import overdue_subscriptions, subscription_rows, take_watch
@@ -105,7 +105,7 @@ class Watcher:
     def _release(self, store_id: str, order_id: str) -> int:
         now = self._database.now()
         return self._database.write(
-            lambda connection: release(connection, store_id=store_id, order_id=order_id, now=now)
+            lambda connection: release_order(connection, store_id=store_id, order_id=order_id, now=now)
         )
 
     # --- renewals that are overdue ----------------------------------------------------------------------------

@@ -90,6 +90,7 @@ class Claimed:
 
 APPEND: Final = insert(deliveries).inline()
 Stream = tuple[str, str, str]  # store id, stream, destination id
+_CHUNK: Final = 200
 _NEW: Final = tuple(field.name for field in fields(NewDelivery))
 _COLUMNS: Final = (*_NEW, "accepted_at", "claimable_at")
 _values: Final = attrgetter(*_NEW)
@@ -175,30 +176,16 @@ def end_leases(connection: Connection, *, now: datetime) -> int:
     return connection.execute(update(deliveries).where(*under_lease).values(claimable_at=now)).rowcount
 
 
-def release(
-    connection: Connection,
-    *,
-    store_id: str,
-    stream: str | None = None,
-    order_id: str | None = None,
-    customer_id: str | None = None,
-    now: datetime,
-) -> int:
-    """Let what is held for a stream, an order or a customer go at once, in order; return how many that are."""
-    named = {"stream": stream, "order_id": order_id, "customer_id": customer_id}
-    released = connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.finished_at.is_(None),
-            deliveries.c.state == DeliveryState.HELD,
-            deliveries.c.store_id == store_id,
-            *(deliveries.c[name] == value for name, value in named.items() if value is not None),
-        )
-        .values(state=DeliveryState.DUE, hold_until=None, claimable_at=at_once_if_head(now))
-    )
-    if released.rowcount:
-        announce_work(connection)
-    return released.rowcount
+def release_order(connection: Connection, *, store_id: str, order_id: str, now: datetime) -> int:
+    """Let what is held for an order go at once, in order; return how many deliveries that are."""
+    is_of_order = (deliveries.c.store_id == store_id, deliveries.c.order_id == order_id)
+    return _release(connection, deliveries.c.finished_at.is_(None), *is_of_order, now=now)
+
+
+def release(connection: Connection, delivery_ids: Sequence[int], *, now: datetime) -> None:
+    """Let those of these deliveries that are held go at once, in order."""
+    for start in range(0, len(delivery_ids), _CHUNK):
+        _release(connection, deliveries.c.id.in_(delivery_ids[start : start + _CHUNK]), now=now)
 
 
 def pull_forward(connection: Connection, *, by: timedelta, now: datetime) -> int:
@@ -227,6 +214,15 @@ def shorten_waits(connection: Connection, *, longest: timedelta, now: datetime) 
     connection.execute(update(deliveries).where(is_open, deliveries.c.hold_until > latest).values(hold_until=latest))
     connection.execute(update(orders).where(orders.c.frozen_at > latest, _awaited()).values(frozen_at=latest))
     return shortened.rowcount
+
+
+def _release(connection: Connection, *which: ColumnElement[bool], now: datetime) -> int:
+    due = {"state": DeliveryState.DUE, "hold_until": None, "claimable_at": at_once_if_head(now)}
+    is_held = deliveries.c.state == DeliveryState.HELD
+    released = connection.execute(update(deliveries).where(*which, is_held).values(due)).rowcount
+    if released:
+        announce_work(connection)
+    return released
 
 
 def _awaited() -> ColumnElement[bool]:

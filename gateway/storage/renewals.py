@@ -10,7 +10,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.model.renewal import RenewalState
 from gateway.storage.statements import Row, insert_for
 from gateway.storage.tables import deliveries, orders, renewals
-from gateway.storage.waiting import Scope, cancel
+from gateway.storage.waiting import cancel, open_in_stream
 
 PAGE: Final = 50
 
@@ -68,7 +68,7 @@ def cancel_renewals(
     for one in ids:
         cancel(
             connection,
-            Scope(store_id=store_id, stream=stream_of_renewal(one)),
+            open_in_stream(connection, store_id, stream_of_renewal(one)),
             state=DeliveryState.CANCELLED,
             reason="renewal_cancelled",
             drop_bodies=forget,

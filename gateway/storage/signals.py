@@ -5,12 +5,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select
 
 from gateway.model.delivery import DeliveryState
-from gateway.storage.database import announce_work
 from gateway.storage.statements import upsert
-from gateway.storage.streams import at_once_if_head
 from gateway.storage.tables import deliveries, facts, order_keys, orders, parked, to_microseconds
 
 _CHUNK: Final = 200
@@ -118,18 +116,6 @@ def waiting_of_orders(connection: Connection, store_id: str, order_ids: Sequence
         chunk = order_ids[start : start + _CHUNK]
         found += _open(connection, deliveries.c.store_id == store_id, deliveries.c.order_id.in_(chunk))
     return found
-
-
-def let_go(connection: Connection, delivery_ids: Sequence[int], now: datetime) -> None:
-    """Make held deliveries due at once, in order."""
-    for start in range(0, len(delivery_ids), _CHUNK):
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id.in_(delivery_ids[start : start + _CHUNK]), deliveries.c.state == DeliveryState.HELD)
-            .values(state=DeliveryState.DUE, hold_until=None, claimable_at=at_once_if_head(now))
-        )
-    if delivery_ids:
-        announce_work(connection)
 
 
 def _open(connection: Connection, *where: ColumnElement[bool]) -> list[Waiting]:

@@ -1,11 +1,10 @@
 """What waits can be held longer, ended or tried at once; when too much of it waits, no more is taken in."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, Integer, bindparam, exists, or_, select, update
 
 from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import select_rows
@@ -22,29 +21,16 @@ _CHUNK: Final = 500
 _WAITING: Final = (DeliveryState.HELD, DeliveryState.DUE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Open deliveries of one store that fit everything that is named."""
-
-    store_id: str
-    stream: str | None = None
-    order_id: str | None = None
-    customer_id: str | None = None
-    session_hash: str | None = None
-    destination_id: str | None = None
-    kind: str | None = None
-
-    @property
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The scope as SQL."""
-        named = {name: getattr(self, name) for name in self.__slots__}
-        equal = [deliveries.c[name] == value for name, value in named.items() if value is not None]
-        return [deliveries.c.finished_at.is_(None), *equal]
+def open_in_stream(connection: Connection, store_id: str, stream: str) -> list[int]:
+    """Return the ids of a stream's open deliveries."""
+    is_of_stream = (deliveries.c.store_id == store_id, deliveries.c.stream == stream)
+    statement = select(deliveries.c.id).where(deliveries.c.finished_at.is_(None), *is_of_stream)
+    return list(connection.execute(statement).scalars())
 
 
 def cancel(
     connection: Connection,
-    scope: Scope | Collection[int],
+    delivery_ids: Collection[int],
     *,
     state: DeliveryState,
     reason: str,
@@ -55,8 +41,8 @@ def cancel(
 
     What is being sent at this moment cannot be called back; it ends so unless the attempt under way arrives.
     """
-    conditions = scope.conditions if isinstance(scope, Scope) else [deliveries.c.id.in_(scope)]
-    ids = connection.execute(select(deliveries.c.id).where(deliveries.c.finished_at.is_(None), *conditions)).scalars()
+    is_open = (deliveries.c.id.in_(delivery_ids), deliveries.c.finished_at.is_(None))
+    ids = connection.execute(select(deliveries.c.id).where(*is_open)).scalars()
     ended: list[int] = []
     for chunk in _chunks(sorted(ids)):
         ended += _end(connection, chunk, state=state, reason=reason, drop=drop_bodies, now=now)

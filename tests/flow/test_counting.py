@@ -10,7 +10,6 @@ from gateway.storage import waiting
 from gateway.storage.events import expire_events
 from gateway.storage.outcomes import Settled
 from gateway.storage.tables import deliveries
-from gateway.storage.waiting import Scope
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
 from tests.visitors import Visitor
 
@@ -53,10 +52,10 @@ def test_what_is_stopped_while_it_is_being_sent_is_counted_when_it_ends(any_url:
     shop.sender.code = 503
     shop.post(a_woo_order(1, an_entry(ALL)))
     claimed = shop._claimed()
-    stop = Scope(store_id="acme", order_id="1")
+    ids = [one.id for one in claimed]
     shop.gateway.database.write(
         lambda c: waiting.cancel(
-            c, stop, state=DeliveryState.CANCELLED, reason="operator", drop_bodies=False, now=shop.clock()
+            c, ids, state=DeliveryState.CANCELLED, reason="operator", drop_bodies=False, now=shop.clock()
         )
     )
     assert counted(shop) == {}

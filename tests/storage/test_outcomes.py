@@ -6,7 +6,7 @@ from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage.database import Database
 from gateway.storage.outcomes import Settled, settle
 from gateway.storage.tables import attempts
-from gateway.storage.waiting import Scope, cancel
+from gateway.storage.waiting import cancel
 from tests.storage.deliveries import (
     LEASE,
     NOW,
@@ -83,7 +83,7 @@ def test_cancelled_while_being_sent_ends_instead_of_another_attempt(any_database
     body_id = a_body(any_database)
     enqueue(any_database, a_delivery(topic="first", body_id=body_id), a_delivery(topic="second"))
     [claimed] = claim(any_database)
-    _cancel(any_database, first=True)
+    _cancel_first(any_database)
     assert states(any_database)["first"] == "sending"
     fail(any_database, claimed)
     row = row_of(any_database, "first")
@@ -95,7 +95,7 @@ def test_cancelled_while_being_sent_ends_instead_of_another_attempt(any_database
 def test_cancelled_while_being_sent_is_delivered_when_it_arrives(any_database: Database) -> None:
     enqueue(any_database, a_delivery(topic="first"))
     [claimed] = claim(any_database)
-    _cancel(any_database, first=True)
+    _cancel_first(any_database)
     finish(any_database, claimed)
     assert states(any_database) == {"first": "delivered"}
 
@@ -103,7 +103,7 @@ def test_cancelled_while_being_sent_is_delivered_when_it_arrives(any_database: D
 def test_cancelled_while_being_sent_ends_when_its_worker_is_lost(any_database: Database) -> None:
     enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
     claim(any_database)
-    _cancel(any_database, first=True)
+    _cancel_first(any_database)
     assert claim(any_database, now=NOW + LEASE) == []
     assert states(any_database) == {"first": "cancelled", "second": "due"}
     assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
@@ -116,8 +116,8 @@ def test_a_refusal_ends_a_delivery(any_database: Database) -> None:
     assert states(any_database) == {"first": "failed"}
 
 
-def _cancel(database: Database, *, first: bool) -> None:
-    ids = [row_of(database, "first").id] if first else Scope(store_id="acme")
+def _cancel_first(database: Database) -> None:
+    ids = [row_of(database, "first").id]
     database.write(
         lambda c: cancel(c, ids, state=DeliveryState.CANCELLED, reason="withdrawn", drop_bodies=True, now=NOW)
     )

@@ -92,7 +92,7 @@ def test_a_held_follower_waits_for_its_own_hold_once_it_leads(any_database: Data
 
 def test_released_deliveries_go_at_once_and_in_order(any_database: Database) -> None:
     enqueue(any_database, a_held_delivery(topic="one", order_id="1"), a_held_delivery(topic="two", order_id="1"))
-    released = any_database.write(lambda c: queue.release(c, store_id="acme", order_id="1", now=NOW))
+    released = any_database.write(lambda c: queue.release_order(c, store_id="acme", order_id="1", now=NOW))
     assert released == 2
     [first] = claim(any_database)
     finish(any_database, first)
@@ -101,8 +101,8 @@ def test_released_deliveries_go_at_once_and_in_order(any_database: Database) -> 
 
 def test_release_leaves_others_held(any_database: Database) -> None:
     enqueue(any_database, a_held_delivery("order:1", order_id="1"), a_held_delivery("order:2", order_id="2"))
-    assert any_database.write(lambda c: queue.release(c, store_id="acme", order_id="3", now=NOW)) == 0
-    assert any_database.write(lambda c: queue.release(c, store_id="other", order_id="1", now=NOW)) == 0
+    assert any_database.write(lambda c: queue.release_order(c, store_id="acme", order_id="3", now=NOW)) == 0
+    assert any_database.write(lambda c: queue.release_order(c, store_id="other", order_id="1", now=NOW)) == 0
     assert claim(any_database) == []
 
 

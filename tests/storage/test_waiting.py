@@ -8,7 +8,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.storage import waiting
 from gateway.storage.database import Database
 from gateway.storage.pausing import pause
-from gateway.storage.waiting import Scope, cancel, is_overloaded, retry_now
+from gateway.storage.waiting import cancel, is_overloaded, open_in_stream, retry_now
 from tests.storage.deliveries import (
     NOW,
     a_body,
@@ -27,38 +27,50 @@ from tests.storage.deliveries import (
 HOUR = timedelta(hours=1)
 
 
-def _cancel(database: Database, scope: Scope | list[int], *, drop: bool = False) -> list[int]:
+def _cancel(database: Database, *topics: str, drop: bool = False) -> list[int]:
+    ids = [row_of(database, topic).id for topic in topics]
     return database.write(
-        lambda c: cancel(c, scope, state=DeliveryState.EXPIRED, reason="expired", drop_bodies=drop, now=NOW)
+        lambda c: cancel(c, ids, state=DeliveryState.EXPIRED, reason="expired", drop_bodies=drop, now=NOW)
     )
 
 
-def test_cancel_ends_what_fits_the_scope_and_nothing_else(any_database: Database) -> None:
+def test_cancel_ends_what_is_named_and_nothing_else(any_database: Database) -> None:
     enqueue(any_database, a_held_delivery("session:a", topic="a"), a_held_delivery("session:b", topic="b"))
-    assert len(_cancel(any_database, Scope(store_id="acme", stream="session:a"))) == 1
-    assert _cancel(any_database, Scope(store_id="other")) == []
+    assert len(_cancel(any_database, "a")) == 1
+    assert _cancel(any_database, "a") == []
     assert states(any_database) == {"a": "expired", "b": "held"}
     assert row_of(any_database, "a").reason == "expired"
 
 
+def test_open_deliveries_of_a_stream_are_those_of_one_store(any_database: Database) -> None:
+    elsewhere = a_delivery("s:1", store_id="other", topic="elsewhere")
+    enqueue(any_database, a_held_delivery("s:1", topic="one"), a_delivery("s:1", topic="two"), elsewhere)
+    enqueue(any_database, a_held_delivery("s:1", topic="ended"), a_delivery("s:2", topic="beside"))
+    _cancel(any_database, "ended")
+    found = any_database.read(lambda c: open_in_stream(c, "acme", "s:1"))
+    assert sorted(found) == [row_of(any_database, topic).id for topic in ("one", "two")]
+
+
 def test_cancelling_a_head_lets_its_follower_go(any_database: Database) -> None:
-    enqueue(any_database, a_held_delivery(topic="held", order_id="7"), a_delivery(topic="next"))
-    _cancel(any_database, Scope(store_id="acme", order_id="7"))
+    enqueue(any_database, a_held_delivery(topic="held"), a_delivery(topic="next"))
+    _cancel(any_database, "held")
     assert topics(claim(any_database)) == ["next"]
 
 
 def test_cancelling_drops_bodies_only_when_told(any_database: Database) -> None:
     kept, dropped = a_body(any_database), a_body(any_database)
-    enqueue(any_database, a_held_delivery("s:1", body_id=kept), a_held_delivery("s:2", body_id=dropped))
-    _cancel(any_database, Scope(store_id="acme", stream="s:1"))
-    _cancel(any_database, Scope(store_id="acme", stream="s:2"), drop=True)
+    one, other = a_held_delivery(topic="one", body_id=kept), a_held_delivery(topic="other", body_id=dropped)
+    enqueue(any_database, one, other)
+    _cancel(any_database, "one")
+    _cancel(any_database, "other", drop=True)
     assert body_ids(any_database) == [kept]
 
 
 def test_more_than_one_chunk_is_cancelled(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_CHUNK", 2)
-    enqueue(any_database, *(a_held_delivery(f"s:{n}") for n in range(5)))
-    assert len(_cancel(any_database, Scope(store_id="acme"))) == 5
+    topics_held = [f"topic-{n}" for n in range(5)]
+    enqueue(any_database, *(a_held_delivery(f"s:{topic}", topic=topic) for topic in topics_held))
+    assert len(_cancel(any_database, *topics_held)) == 5
 
 
 def test_what_waits_for_another_attempt_may_be_tried_at_once(any_database: Database) -> None:
