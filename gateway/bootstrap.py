@@ -13,11 +13,12 @@ from random import SystemRandom
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.deliver.attempt import Door
 from gateway.deliver.destinations import DESTINATION_KINDS
 from gateway.deliver.send import Sender
 from gateway.errors import SettingsInvalid, StartRefused
 from gateway.flow.gateway import Gateway
-from gateway.flow.parts import Door, Parts, StoreRules, Target
+from gateway.flow.parts import Parts, StoreRules, Target
 from gateway.flow.policies import PolicyBook
 from gateway.flow.telling import Telling
 from gateway.model.consent import Category

@@ -9,10 +9,14 @@ from gateway.model.delivery import Destination, OutboundRequest, Outcome, Outcom
 
 
 class Door(Protocol):
-    """What sends a request; raises DeliveryFailed when no answer came."""
+    """The way to the network."""
 
     def send(self, request: OutboundRequest) -> Response:
-        """Send and return the answer, whatever its status code."""
+        """Send and return the answer, whatever its status code; raises DeliveryFailed when none came."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every connection."""
         ...
 
 

@@ -82,7 +82,7 @@ def _gateway(path: Path, size: int, sender: Door) -> Gateway:
     if not path.exists():
         migrate(url)
         _fill(path, size)
-    return build(settings_for(url, event_ttl_seconds=900), sender=sender, jitter=lambda: 0.5)  # type: ignore[arg-type]
+    return build(settings_for(url, event_ttl_seconds=900), sender=sender, jitter=lambda: 0.5)
 
 
 def _fill(path: Path, size: int) -> None:

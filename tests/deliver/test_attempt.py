@@ -29,6 +29,9 @@ class RecordingDoor:
             raise self.ending
         return self.ending
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
 
 def test_answer_is_read_by_the_kind() -> None:
     door = RecordingDoor(Response(status_code=429, headers=(("Retry-After", "9"),), body=b""))

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from gateway.deliver.attempt import Door
 from gateway.flow.stores.api import StoreApi
-from gateway.flow.stores.client import Door, StoreClient, base_url_of
+from gateway.flow.stores.client import StoreClient, base_url_of
 from gateway.flow.stores.shopify import ShopifyApi
 from gateway.flow.stores.woocommerce import WooCommerceApi
 from gateway.model.order import Platform

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
+from gateway.deliver.attempt import Door
 from gateway.deliver.destination import header, retry_after, user_agent
 from gateway.errors import BodyMalformed, DeliveryFailed
 from gateway.flow.stores.api import StoreFailed
@@ -20,14 +21,6 @@ _NOT_FOUND: Final = frozenset((404, 410))
 _BUSY: Final = 429
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel\s*=\s*"?next\b')
-
-
-class Door(Protocol):
-    """What sends a request; raises DeliveryFailed when no answer came."""
-
-    def send(self, request: OutboundRequest) -> Response:
-        """Send and return the answer, whatever its status code."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
