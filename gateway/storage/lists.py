@@ -59,11 +59,11 @@ def rows_parameter(rows: Collection[Sequence[str | int | None]]) -> str:
     return orjson.dumps(list(rows)).decode()
 
 
-def is_in_ids(dialect: str, column: ColumnElement[Any], name: str = "ids") -> ColumnElement[bool]:
-    """Return `column IN :name`; give it what `ids_parameter` returns."""
+def is_in_ids(dialect: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return `column IN :ids`; give it what `ids_parameter` returns."""
     if dialect == "postgresql":
-        return column == any_(bindparam(name, type_=ARRAY(BigInteger)))
-    return column.in_(select(_Each(bindparam(name, type_=Text)).table_valued("value").c.value))
+        return column == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    return column.in_(select(_Each(bindparam("ids", type_=Text)).table_valued("value").c.value))
 
 
 def ids_parameter(dialect: str, ids: Collection[int]) -> Any:

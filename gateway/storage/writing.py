@@ -32,7 +32,7 @@ class Writers:
     spoils nothing else; handlers may therefore run more than once.
     """
 
-    def __init__(self, transact: Transact, *, threads: int = 1, name: str = "writer") -> None:
+    def __init__(self, transact: Transact, *, threads: int = 1) -> None:
         """Start `threads` threads that run batches by `transact`, which commits and translates failures."""
         self._transact = transact
         self._waiting: deque[_Handed] = deque()
@@ -40,7 +40,7 @@ class Writers:
         self._is_closing = False
         self._at_work = 0
         self.hear: Hear = lambda _seconds, _batch: None  # is told how long a transaction took, and for how many writes
-        self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
+        self._threads = [threading.Thread(target=self._run, name=f"writer-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
 
