@@ -17,18 +17,16 @@ from gateway.flow.facts import (
 )
 from gateway.flow.linking import is_renewal
 from gateway.flow.parts import Parts
-from gateway.flow.visits import known_of_event
+from gateway.flow.visits import OpenEvent, known_of_event
 from gateway.model.decision import Decision, Policy
-from gateway.model.delivery import DeliveryKind, DeliveryState
+from gateway.model.delivery import DeliveryKind
 from gateway.storage.context import Context, load_context
 from gateway.storage.statements import Connection
 
 
-class Open(Protocol):
+class Open(OpenEvent, Protocol):
     """A delivery that has not come to an end, as far as deciding asks."""
 
-    @property
-    def store_id(self) -> str: ...
     @property
     def destination_id(self) -> str: ...
     @property
@@ -36,19 +34,7 @@ class Open(Protocol):
     @property
     def kind(self) -> str: ...
     @property
-    def topic(self) -> str: ...
-    @property
-    def state(self) -> DeliveryState: ...
-    @property
     def order_id(self) -> str | None: ...
-    @property
-    def session_hash(self) -> str | None: ...
-    @property
-    def customer_id(self) -> str | None: ...
-    @property
-    def hold_until(self) -> datetime | None: ...
-    @property
-    def accepted_at(self) -> datetime: ...
     @property
     def policy_version(self) -> int: ...
 
