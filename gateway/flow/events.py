@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from gateway.decide.session import EventFacts, decide_event
 from gateway.errors import NotRecorded, RequestInvalid
+from gateway.flow.item import Addressee
 from gateway.flow.parts import Parts
 from gateway.flow.redeciding import Redeciding, what_waits
 from gateway.flow.visits import Arrived, Visits, note_visitors
@@ -44,7 +45,7 @@ class EventResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One valid event, ready to be recorded; hashes are keyed. `targets`: destination and message id."""
+    """One valid event, ready to be recorded; hashes are keyed."""
 
     parts: Parts = field(repr=False)
     store_id: str
@@ -53,7 +54,7 @@ class Arrival:
     session_hash: str | None
     customer_hash: str | None
     sealed: bytes = field(repr=False)
-    targets: tuple[tuple[str, str], ...]
+    addressees: tuple[Addressee, ...]
     trace: str | None = None
 
     @property
@@ -121,12 +122,6 @@ def _read(parts: Parts, store_id: str, given: object) -> EventResult | Arrival:
 
 def _arrival(parts: Parts, store_id: str, event: Event) -> Arrival:
     keyring = parts.keyring
-    targets = [
-        (destination_id, parts.new_id())
-        for destination_id, target in parts.targets.items()
-        if target.destination.takes_store(store_id)
-        and target.kind.takes(target.destination, TopicGroup.EVENTS, event.event)
-    ]
     return Arrival(
         parts=parts,
         store_id=store_id,
@@ -135,7 +130,7 @@ def _arrival(parts: Parts, store_id: str, event: Event) -> Arrival:
         session_hash=keyring.digest("session", event.session_id) if event.session_id else None,
         customer_hash=keyring.digest("customer", event.customer_id) if event.customer_id else None,
         sealed=keyring.seal(write_body(event.payload), purpose="body"),
-        targets=tuple(targets),
+        addressees=parts.addressees(store_id, TopicGroup.EVENTS, event.event),
         trace=parts.telling.traceparent(),
     )
 
@@ -154,8 +149,7 @@ class _Decided:
     """One event for one destination."""
 
     arrival: Arrival
-    destination_id: str
-    message_id: str
+    addressee: Addressee
     decision: Decision
     policy: Policy
 
@@ -201,8 +195,8 @@ def _decide(visits: Visits, one: Arrival) -> list[_Decided]:
         event=one.event.event, accepted_at=one.received_at, session=session, customer=customer, owner=owner
     )
     return [
-        _Decided(one, destination_id, message_id, _decision(one, facts, policy, destination_id), policy)
-        for destination_id, message_id in one.targets
+        _Decided(one, addressee, _decision(one, facts, policy, addressee.destination_id), policy)
+        for addressee in one.addressees
     ]
 
 
@@ -266,10 +260,10 @@ def _delivery(one: _Decided, body_ids: dict[tuple[str, str], int]) -> NewDeliver
     waits = one.decision.action is Action.HOLD
     return NewDelivery(
         store_id=arrival.store_id,
-        destination_id=one.destination_id,
+        destination_id=one.addressee.destination_id,
         stream=arrival.stream,
         kind=DeliveryKind.EVENT,
-        message_id=one.message_id,
+        message_id=one.addressee.message_id,
         topic=arrival.event.event,
         topic_group=TopicGroup.EVENTS,
         state=DeliveryState.HELD if waits else DeliveryState.DUE,

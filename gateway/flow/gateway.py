@@ -13,7 +13,6 @@ from gateway.flow.changes import detection_of
 from gateway.flow.dispatch import Dispatch, Prepared
 from gateway.flow.intake import record_webhooks
 from gateway.flow.item import Intake, Taken
-from gateway.flow.item import Target as IntakeTarget
 from gateway.flow.parts import Parts
 from gateway.flow.reconcile import Progress, Reconciler, Report
 from gateway.flow.renewals import Renewals
@@ -208,7 +207,8 @@ class Gateway:
         self, store: StoreSettings, webhook: Webhook, body: bytes, via: str, policy: Policy, *, is_silent: bool
     ) -> Intake:
         now = self.database.now()
-        targets = () if is_silent else self._targets_of(store.id, webhook)
+        group = None if is_silent else webhook.group
+        addressees = self.parts.addressees(store.id, group, webhook.topic) if group else ()
         order = webhook.order
         evidence = _dated_evidence(order, now) if order else None
         return Intake(
@@ -218,24 +218,14 @@ class Gateway:
             policy=policy,
             via=via,
             key_id=self.keyring.key_id,
-            sealed=self.keyring.seal(body, purpose="body") if targets else None,
+            sealed=self.keyring.seal(body, purpose="body") if addressees else None,
             evidence=with_gpc_rule(evidence, policy.gpc) if evidence else None,
             session_hash=self._digest("session", order.stamped_session if order else None),
             email_hash=self._digest("email", _email_of(webhook)),
             key_hashes=self._key_hashes(order) if order else (),
-            targets=targets,
+            addressees=addressees,
             trace=self.telling.traceparent(),
             may_fetch=store.api.is_configured,
-        )
-
-    def _targets_of(self, store_id: str, webhook: Webhook) -> tuple[IntakeTarget, ...]:
-        group = webhook.group
-        if group is None:
-            return ()
-        return tuple(
-            IntakeTarget(destination_id=destination_id, message_id=self.parts.new_id())
-            for destination_id, target in self.targets.items()
-            if target.destination.takes_store(store_id) and target.kind.takes(target.destination, group, webhook.topic)
         )
 
     def _key_hashes(self, order: Order) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from gateway.decide.consent import denied_categories, hear_together, lowered_by
 from gateway.flow.erasure import erase_person
 from gateway.flow.holding import Behind, held_until, load_behind
-from gateway.flow.item import RECONCILED, Intake, Taken, Target, stream_of
+from gateway.flow.item import RECONCILED, Addressee, Intake, Taken, stream_of
 from gateway.flow.linking import is_renewal, kept_links, linked_row
 from gateway.model.consent import Category, Channel, Evidence, OrderConsent
 from gateway.model.delivery import DeliveryKind, DeliveryState
@@ -75,7 +75,7 @@ def _taken(item: Intake, *, is_fresh: bool) -> Taken:
         return Taken(status="duplicate")
     if item.webhook.ignored:
         return Taken(status="ignored")
-    return Taken(status="accepted", deliveries=len(item.targets))
+    return Taken(status="accepted", deliveries=len(item.addressees))
 
 
 def _webhook_row(item: Intake) -> Row:
@@ -107,7 +107,7 @@ def _key(item: Intake) -> Key:
 
 def _is_taken(item: Intake) -> bool:
     """Whether anybody is to get it."""
-    return bool(item.targets) and item.sealed is not None
+    return bool(item.addressees) and item.sealed is not None
 
 
 def _load(connection: Connection, items: Sequence[Intake], ids: dict[Key, Ids]) -> _Batch:
@@ -315,7 +315,7 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
     with_order = [item for item in accepted if item.webhook.order is not None]
     taken = [item for item in accepted if _is_taken(item)]
     keys = {(item.store_id, key_hash): item.webhook.order_id for item in with_order for key_hash in item.key_hashes}
-    new = [_new_delivery(item, target, batch) for item in taken for target in item.targets]
+    new = [_new_delivery(item, addressee, batch) for item in taken for addressee in item.addressees]
     for store_id, order_id, now in batch.released:
         release_order(connection, store_id=store_id, order_id=order_id, now=now)
     write_batch(
@@ -349,17 +349,17 @@ def _body_row(item: Intake, batch: _Batch) -> Row:
     }
 
 
-def _new_delivery(item: Intake, target: Target, batch: _Batch) -> NewDelivery:
+def _new_delivery(item: Intake, addressee: Addressee, batch: _Batch) -> NewDelivery:
     webhook = item.webhook
     group = webhook.group
     order = batch.orders.get(item.order_key)
     hold_until = held_until(item, order, batch.behind)
     return NewDelivery(
         store_id=item.store_id,
-        destination_id=target.destination_id,
+        destination_id=addressee.destination_id,
         stream=stream_of(item),
         kind=DeliveryKind.ORDER,
-        message_id=target.message_id,
+        message_id=addressee.message_id,
         topic=webhook.topic,
         topic_group=group.value if group else "",
         order_id=webhook.order_id,

@@ -11,8 +11,8 @@ RECONCILED = "reconcile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One destination that takes the webhook, and the id that its receiver will see on every attempt."""
+class Addressee:
+    """A destination that takes a webhook or an event, and the id that its receiver will see on every attempt."""
 
     destination_id: str
     message_id: str
@@ -36,7 +36,7 @@ class Intake:
     session_hash: str | None = None
     email_hash: str | None = None
     key_hashes: tuple[str, ...] = ()
-    targets: tuple[Target, ...] = ()
+    addressees: tuple[Addressee, ...] = ()
     trace: str | None = None
     may_fetch: bool = False
 

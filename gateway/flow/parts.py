@@ -3,26 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
-from gateway.deliver.attempt import Door as AttemptDoor
+from gateway.deliver.attempt import Door
 from gateway.deliver.destination import DestinationKind
+from gateway.flow.item import Addressee
 from gateway.flow.policies import PolicyBook
 from gateway.flow.telling import Telling
 from gateway.model.delivery import Destination
-from gateway.model.order import Platform
+from gateway.model.order import Platform, TopicGroup
 from gateway.redact.apply import Rules
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.sealing import Keyring
-
-
-class Door(AttemptDoor, Protocol):
-    """The way to the network, which can be shut."""
-
-    def close(self) -> None:
-        """Let go of every connection."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +51,14 @@ class Parts:
     telling: Telling
     new_id: Callable[[], str]
     jitter: Callable[[], float]
+
+    def addressees(self, store_id: str, group: TopicGroup, topic: str) -> tuple[Addressee, ...]:
+        """Return the destinations that take a topic of a store, each with a new message id."""
+        return tuple(
+            Addressee(destination_id=destination_id, message_id=self.new_id())
+            for destination_id, target in self.targets.items()
+            if target.destination.takes_store(store_id) and target.kind.takes(target.destination, group, topic)
+        )
 
     @property
     def horizon(self) -> timedelta:

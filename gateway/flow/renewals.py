@@ -154,13 +154,8 @@ class Renewals:
     ) -> list[NewDelivery]:
         row = due.row
         store_id, order_id = row["store_id"], row["origin_order_id"]
-        takers = [
-            destination_id
-            for destination_id, target in self._parts.targets.items()
-            if target.destination.takes_store(store_id)
-            and target.kind.takes(target.destination, TopicGroup.EVENTS, row["event"])
-        ]
-        if not takers:
+        addressees = self._parts.addressees(store_id, TopicGroup.EVENTS, row["event"])
+        if not addressees:
             return []
         person = people.get((store_id, order_id), {})
         body = {
@@ -177,10 +172,10 @@ class Renewals:
         return [
             NewDelivery(
                 store_id=store_id,
-                destination_id=destination_id,
+                destination_id=addressee.destination_id,
                 stream=stream_of_renewal(row["renewal_id"]),
                 kind=DeliveryKind.RENEWAL,
-                message_id=self._parts.new_id(),
+                message_id=addressee.message_id,
                 topic=row["event"],
                 topic_group=TopicGroup.EVENTS.value,
                 order_id=order_id,
@@ -192,7 +187,7 @@ class Renewals:
                 hold_until=hold_until,
                 policy_version=policy.version,
             )
-            for destination_id in takers
+            for addressee in addressees
         ]
 
     def _may_fetch(self, store_id: str, policy: Policy) -> bool:
