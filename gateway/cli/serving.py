@@ -24,6 +24,7 @@ from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, s
 
 THREADS = 16  # for everything but webhooks, which wait without one; as many signals or events share a commit
 WEB_PROCESSES = 2
+_LAST_PORT: Final = 65_535
 _ARENA_MAX: Final = -8  # M_ARENA_MAX, see mallopt(3)
 
 
@@ -39,7 +40,13 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         command.set_defaults(run=run)
         if run is _worker:
             what = "answer /metrics, /healthz and /readyz there, on web.host"
-            command.add_argument("--metrics-port", type=int, default=0, metavar="PORT", help=what)
+            command.add_argument("--metrics-port", type=_port, default=0, metavar="PORT", help=what)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_LAST_PORT)) and 0 < int(text) <= _LAST_PORT):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_LAST_PORT}")
+    return int(text)
 
 
 class Running:

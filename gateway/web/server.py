@@ -180,10 +180,10 @@ def refuse_taken_port(host: str, port: int, *, named: str = "web.port") -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            word = (
-                "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {os.strerror(error.errno or 0)}"
-            )
-            raise StartRefused(f"{host}:{port} {word}; choose another with {named}") from error
+            if error.errno == errno.EADDRINUSE:
+                raise StartRefused(f"{host}:{port} is in use; choose another with {named}") from error
+            why = error.strerror or type(error).__name__
+            raise StartRefused(f"{host}:{port} cannot be used ({why}); look at web.host and {named}") from error
 
 
 def _begin(build: Callable[[], Served], parent: int) -> Front:

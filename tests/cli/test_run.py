@@ -218,6 +218,18 @@ def test_second_gateway_on_the_same_file_is_refused(place: Place, tmp_path: Path
     assert place.ask("GET", "/readyz").code == 200
 
 
+def test_host_that_is_not_known_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    place = Place(folder=tmp_path, port=free_port())
+    place.write(f'[web]\nhost = "no-such-host.invalid"\nport = {place.port}\n')
+
+    refused = place.run("run")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith(f"gateway: no-such-host.invalid:{place.port} cannot be used (")
+    assert refused.err.endswith("); look at web.host and web.port\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
 def test_port_in_use_is_told_before_anything_is_made(place: Place, tmp_path: Path) -> None:
     elsewhere = Place(folder=tmp_path, port=place.port)
     elsewhere.write(f"[web]\nport = {place.port}\n")
@@ -251,7 +263,14 @@ def test_demo_shows_every_order_and_what_became_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("frobnicate",), ("token",), ("run", "--nonsense"), ("simulate", "--store", "a", "--last", "0")]
+    "arguments",
+    [
+        ("frobnicate",),
+        ("token",),
+        ("run", "--nonsense"),
+        ("worker", "--metrics-port", "70000"),
+        ("simulate", "--store", "a", "--last", "0"),
+    ],
 )
 def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = Place(folder=tmp_path, port=0).run(*arguments)
