@@ -32,6 +32,7 @@ class Verb:
     ask: str
     explain: str
     done: str
+    unfit: str
     audit: str
 
 
@@ -40,6 +41,7 @@ RETRY = Verb(
     "Try again now?",
     "Each is decided anew by the policy in force and, if that allows it, sent again. What was suppressed stays so.",
     "will be tried again",
+    "Only what failed, was stopped or waits for its turn can be tried again.",
     "retried",
 )
 CANCEL = Verb(
@@ -47,6 +49,7 @@ CANCEL = Verb(
     "Cancel for good?",
     "What still waits is never sent. What is on its way at this moment cannot be called back.",
     "cancelled",
+    "Only what still waits can be cancelled.",
     "cancelled",
 )
 VERBS = {verb.name: verb for verb in (RETRY, CANCEL)}
@@ -62,7 +65,7 @@ def ask() -> ResponseReturnValue:
     rows = [row for row in _visible(ids) if _fits(row, verb)]
     back = _back()
     if not rows:
-        flash("Nothing was chosen that this can be done with.")
+        flash(verb.unfit if ids else "Nothing was chosen.")
         return redirect(back, 303)
     return render_template(
         "admin/ask.html", section="deliveries", verb=verb, rows=rows, shown=SHOWN, back=back, most=RANGE_ROWS

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from gateway.storage.people import Role
 from tests.web.browsing import Browser, Pages
 
@@ -33,7 +35,7 @@ def test_a_failed_delivery_is_tried_again_once_confirmed(told: Pages) -> None:
     told.story.dispatch()
     assert _state(told, FAILED) == "delivered"
     assert "oscar" in (log := told.as_role(Role.OWNER).get("/admin/audit").text)
-    assert "had deliveries tried again delivery 23" in log
+    assert "tried again delivery 23" in log
 
 
 def test_what_waits_is_cancelled_once_confirmed(told: Pages) -> None:
@@ -77,3 +79,17 @@ def test_the_way_back_stays_inside(told: Pages) -> None:
     operator = told.as_role(Role.OPERATOR)
     answer = operator.post("/admin/deliveries/act", {"verb": "cancel", "id": [HELD], "back": "https://evil.example"})
     assert answer.headers["Location"] == "/admin/deliveries"
+
+
+@pytest.mark.parametrize(
+    ("verb", "chosen", "told_of"),
+    [
+        ("cancel", [FAILED], "Only what still waits can be cancelled."),
+        ("retry", [DELIVERED], "Only what failed, was stopped or waits for its turn can be tried again."),
+        ("retry", [], "Nothing was chosen."),
+    ],
+)
+def test_choosing_what_does_not_fit_says_what_would(told: Pages, verb: str, chosen: list[int], told_of: str) -> None:
+    operator = told.as_role(Role.OPERATOR)
+    operator.post("/admin/deliveries/ask", {"verb": verb, "scope": "selection", "id": chosen})
+    assert told_of in operator.get("/admin/deliveries").text
