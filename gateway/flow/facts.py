@@ -76,6 +76,7 @@ def known_of_subscription(context: Context, store_id: str, subscription_id: str)
         customer = (context.subscriptions.get((store_id, subscription_id)) or {}).get("customer_id")
         lowerings = _of_customer(context, store_id, customer, with_renewals=True)
         lowerings += context.lowerings.get((store_id, "subscription", subscription_id), [])
+        lowerings += context.of_unseen_parents(store_id, [subscription_id])
         return Known(facts=OrderFacts(is_inheriting=True, lowerings=lowerings), origin=Origin.RENEWAL)
     row = parents[0]
     parent = order_consent_of(row)
@@ -90,7 +91,8 @@ def known_of_scheduled(
     """A renewal that the shop schedules itself follows the order that began it."""
     row = context.orders.get((store_id, origin_order_id))
     if row is None or not row["has_order"]:
-        return Known(facts=OrderFacts(is_renewal=True), origin=Origin.RENEWAL)
+        lowerings = context.of_unseen(store_id, [origin_order_id])
+        return Known(facts=OrderFacts(is_renewal=True, lowerings=lowerings), origin=Origin.RENEWAL)
     if is_renewal(row) and row["consent_state"] is None:
         return _known_of_renewal(context, row, latest)
     origin = order_consent_of(row)
@@ -111,6 +113,7 @@ def _known_of_renewal(context: Context, row: Row, latest: Evidence | None) -> Kn
         lowerings=[
             *_lowerings(context, row, counting=counting, with_renewals=is_inheriting),
             *(lowering for one in with_record[1:] for lowering in _denials(one)),
+            *(context.of_unseen_parents(row["store_id"], row["subscription_ids"]) if is_inheriting else ()),
         ],
         is_renewal=True,
         parent=order_consent_of(parent) if parent else None,
@@ -139,7 +142,7 @@ def _missing(recorded: Evidence | None) -> list[Category]:
 
 def known_of_nothing(context: Context, store_id: str, order_id: str | None) -> Known:
     """The order's webhook never came: the store's unknown rule, and what was taken back of the order by its id."""
-    return Known(facts=OrderFacts(lowerings=context.lowerings.get((store_id, "order", order_id or ""), [])))
+    return Known(facts=OrderFacts(lowerings=context.of_unseen(store_id, [order_id] if order_id else [])))
 
 
 def known_of_customer(context: Context, store_id: str, customer_id: str | None) -> Known:

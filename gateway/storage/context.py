@@ -36,6 +36,16 @@ class Context:
         rows = [self.orders.get((store_id, one.get("parent_order_id") or "")) for one in told]
         return [row for row in rows if row is not None and row["has_order"]]
 
+    def of_unseen(self, store_id: str, order_ids: Collection[str]) -> list[Lowering]:
+        """Return what was taken back of orders whose own webhooks never came."""
+        unseen = [one for one in order_ids if not (self.orders.get((store_id, one)) or {}).get("has_order")]
+        return [lowering for one in unseen for lowering in self.lowerings.get((store_id, "order", one), [])]
+
+    def of_unseen_parents(self, store_id: str, subscription_ids: Collection[str]) -> list[Lowering]:
+        """Return what was taken back of the orders that began these subscriptions, of those never seen."""
+        told = [self.subscriptions.get((store_id, one)) or {} for one in subscription_ids]
+        return self.of_unseen(store_id, [one["parent_order_id"] for one in told if one.get("parent_order_id")])
+
     def behind(self, order: Row) -> list[Row]:
         """Return the rows of the orders that a renewal follows: by its subscriptions, else by its customer."""
         if order["subscription_ids"]:
@@ -67,7 +77,7 @@ def load_context(
     context.customers = _customers(connection, [*customer_keys, *_renewed(context), *_owners(context)])
     subjects = {subject for row in [*context.orders.values(), *followed] for subject in subjects_of(row)}
     subjects |= {(store_id, "customer", one) for store_id, one in customer_keys}
-    subjects |= {(store_id, "order", one) for store_id, one in order_keys}
+    subjects |= {(store_id, "order", one) for store_id, one in [*order_keys, *parents]}
     subscribers = [row for row in context.subscriptions.values() if row["customer_id"]]
     subjects |= {
         (row["store_id"], kind, row["customer_id"]) for row in subscribers for kind in ("customer", "renewals")

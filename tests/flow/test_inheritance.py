@@ -136,6 +136,17 @@ def test_unknown_parent_follows_the_rule_for_renewals(open_: Open, rule: str) ->
     assert [one["consent"]["status"] for one in sent] == (["unknown"] if rule == "allow" else [])
 
 
+def test_withdrawal_that_names_a_parent_never_seen_stops_its_renewals(open_any: Open) -> None:
+    shop = open_any(unknown="allow")
+    shop.clock.at = LATER
+    receive_withdrawal(shop.gateway.parts, "acme", b'{"order_id": "38", "categories": ["marketing"]}')
+    shop.post(a_subscription(39, 38, NOON), "subscription.created")
+    applied = [(one["id"], one["consent"]["applied"]) for one in renew(shop)]
+    assert applied == [(id_, {"analytics": True, "marketing": False}) for id_ in (39, 42)]
+    receive_withdrawal(shop.gateway.parts, "acme", b'{"order_id": "38"}')
+    assert len(renew(shop, a_renewal(43, 39, shop.clock()))) == len(applied)
+
+
 def test_parent_without_record_leaves_it_to_the_copy(open_: Open) -> None:
     shop = open_()
     begin(shop, None)

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from gateway.bootstrap import build
 from gateway.errors import RequestInvalid
 from gateway.flow.renewals import RenewalEnded
+from gateway.flow.signals import receive_withdrawal
 from gateway.model.renewal import Renewal, RenewalChange, Repeat
 from gateway.settings import SecuritySettings
 from gateway.storage.copying import rotate_keys
@@ -97,6 +98,15 @@ def test_unknown_origin_follows_the_rule_for_renewals(open_: Open, rule: str, is
     shop.clock.at = NOON + MONTH
     run(shop)
     assert len(shop.sender.requests) == is_sent
+
+
+def test_withdrawal_that_names_an_origin_never_seen_stops_its_renewals(open_: Open) -> None:
+    shop = open_(unknown="allow")
+    receive_withdrawal(shop.gateway.parts, "acme", b'{"order_id": "unheard-of"}')
+    shop.gateway.renewals.schedule("acme", a_renewal(origin_order_id="unheard-of"))
+    shop.clock.at = NOON + MONTH
+    run(shop)
+    assert shop.states() == [("suppressed", "all_purposes_denied")]
 
 
 def test_the_same_id_again_changes_nothing(open_: Open) -> None:
