@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -21,6 +21,7 @@ from gateway.storage.migrating import migrate
 from gateway.storage.ownership import Ownership
 
 Hear = Callable[[str, int, int | None], None]
+_LOOK_AGAIN_SECONDS: Final = 3.0  # in which a process that was not restarted is likely to write something
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def _rotate(arguments: argparse.Namespace) -> int:
     def job(database: Database) -> int:
         keyring = open_stored_keyring(settings, database)
         with _bar() as hear:
-            return rotate_keys(database, keyring, hear)
+            return rotate_keys(database, keyring, hear, apart_seconds=_LOOK_AGAIN_SECONDS)
 
     changed = with_database(settings, job)
     verb = "is" if changed == 1 else "are"

@@ -1,5 +1,6 @@
 """Moving to another database, and re-encrypting what is stored: in batches, resumable, counted."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,13 +72,14 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
     return copied
 
 
-def rotate_keys(database: Database, keyring: Keyring, progress: Progress) -> int:
+def rotate_keys(database: Database, keyring: Keyring, progress: Progress, *, apart_seconds: float = 0.0) -> int:
     """Seal everything under the current key and return how many rows that changed; safe while others work.
 
-    Raises OtherKeyInUse when rows came in under another key meanwhile: the second look changes them as well, but for as
-    long as a process writes such rows there will be more.
+    It looks twice, `apart_seconds` from one look to the other. Raises OtherKeyInUse when rows came in under another key
+    meanwhile: they are changed as well, but for as long as a process writes such rows there will be more.
     """
     changed = _rotate_once(database, keyring, progress)
+    time.sleep(apart_seconds)
     if meanwhile := _rotate_once(database, keyring, progress):
         raise OtherKeyInUse(
             f"{changed + meanwhile} rows are under the current key now, but {meanwhile} of them were written under "
