@@ -29,6 +29,7 @@ from gateway.settings import DestinationSettings, Settings, StoreSettings, decod
 from gateway.storage.database import Database
 from gateway.storage.keys import open_keyring
 from gateway.storage.policies import lock_policies, seed_policy
+from gateway.storage.schema import check_complete
 from gateway.storage.sealing import Keyring
 from gateway.storage.statements import Connection
 
@@ -49,6 +50,7 @@ def build(
     """Put a gateway together on a database that is there and up to date; tests pass fakes for what is outside."""
     targets = make_targets(settings)
     database = database or Database(settings.database.url, clock=clock)
+    check_complete(database)
     keyring = open_stored_keyring(settings, database)
     _seed_policies(settings, database)
     parts = Parts(

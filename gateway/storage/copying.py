@@ -30,12 +30,13 @@ from gateway.errors import GatewayError
 from gateway.storage.database import Database
 from gateway.storage.keys import rewrap
 from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.schema import COPY_MARK
 from gateway.storage.sealing import Keyring
 from gateway.storage.statements import rows_by, upsert
 from gateway.storage.tables import bodies, facts, metadata, records, renewals
 
 BATCH: Final = 500
-_MARK: Final = "copy:"
+_WRITTEN: Final = "if something wrote to the source meanwhile, stop that and copy into an empty database"
 Progress = Callable[[str, int, int], None]
 
 
@@ -68,7 +69,7 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
         target.write(lambda connection: connection.exec_driver_sql("ANALYZE"))  # plans for empty tables are no use now
     _compare(source, target)
     # Until then it may be interrupted, and has to know how far it came.
-    target.write(lambda connection: connection.execute(facts.delete().where(facts.c.name.startswith(_MARK))))
+    target.write(lambda connection: connection.execute(facts.delete().where(facts.c.name.startswith(COPY_MARK))))
     return copied
 
 
@@ -122,12 +123,12 @@ def _put(
     connection: Connection, *, table: Table, rows: Sequence[dict[str, Any]], after: Sequence[Any], now: datetime
 ) -> None:
     upsert(connection, table, rows)
-    mark = {"name": f"{_MARK}{table.name}", "value": orjson.dumps(after).decode(), "updated_at": now}
+    mark = {"name": f"{COPY_MARK}{table.name}", "value": orjson.dumps(after).decode(), "updated_at": now}
     upsert(connection, facts, [mark])
 
 
 def _marked(target: Database, table: Table) -> list[Any]:
-    query = select(facts.c.value).where(facts.c.name == f"{_MARK}{table.name}")
+    query = select(facts.c.value).where(facts.c.name == f"{COPY_MARK}{table.name}")
     value = target.read(lambda connection: connection.execute(query).scalar_one_or_none())
     if value is None and table is not facts and _count(target, table):
         raise CopyDiffers(f"the target holds rows of its own in {table.name}; copy into an empty database")
@@ -135,7 +136,7 @@ def _marked(target: Database, table: Table) -> list[Any]:
 
 
 def _count(database: Database, table: Table) -> int:
-    is_own = facts.c.name.not_like(f"{_MARK}%") if table is facts else true()
+    is_own = facts.c.name.not_like(f"{COPY_MARK}%") if table is facts else true()
     query = select(func.count()).select_from(table).where(is_own)
     return int(database.read(lambda connection: connection.execute(query).scalar_one()))
 
@@ -171,12 +172,13 @@ def _give_out_after(connection: Connection, given_out: Mapping[str, int]) -> Non
 def _compare(source: Database, target: Database) -> None:
     for table in metadata.sorted_tables:
         if _count(source, table) != _count(target, table):
-            raise CopyDiffers(f"{table.name} has {_count(target, table)} rows of {_count(source, table)}")
+            counts = f"{table.name} has {_count(target, table)} rows of {_count(source, table)}"
+            raise CopyDiffers(f"{counts}; {_WRITTEN}")
         after: list[Any] = []
         while rows := _following(source, table, after):
             after = [rows[-1][column.name] for column in table.primary_key]
             if _same_rows(target, table, rows) != _by_key(table, rows):
-                raise CopyDiffers(f"rows of {table.name} differ from those of the source")
+                raise CopyDiffers(f"rows of {table.name} differ from those of the source; {_WRITTEN}")
 
 
 def _same_rows(target: Database, table: Table, rows: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]]:

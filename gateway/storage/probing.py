@@ -10,7 +10,7 @@ from gateway.errors import StartRefused
 from gateway.storage.database import Database
 from gateway.storage.engines import parse_url, sqlite_path
 from gateway.storage.policies import newest_policy
-from gateway.storage.schema import check_schema
+from gateway.storage.schema import check_complete, check_schema
 from gateway.storage.statements import Connection
 from gateway.storage.tables import facts
 
@@ -24,6 +24,7 @@ def probe_database(url: str) -> str:
     database = Database(url)
     try:
         check_schema(database)
+        check_complete(database)
         database.write(_write_nothing)
     finally:
         database.close()

@@ -1,4 +1,4 @@
-"""Whether the schema is up to date, as Alembic keeps it: one row that names the last migration."""
+"""Whether a database may be used: its schema is up to date, by Alembic's one row, and it is no half of a copy."""
 
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,10 @@ from sqlalchemy import Connection, column, inspect, select, table
 import migrations
 from gateway.errors import StartRefused
 from gateway.storage.database import Database
+from gateway.storage.tables import facts
 
+#: Facts that say how far a copy into this database came begin like this; they go when it is complete.
+COPY_MARK: Final = "copy:"
 _TABLE: Final = "alembic_version"
 
 
@@ -21,6 +24,13 @@ def check_schema(database: Database) -> None:
     revision = database.read(_revision)
     if revision is None or revision in revisions()[:-1]:
         raise StartRefused("the database schema is not up to date; run `gateway migrate`")
+
+
+def check_complete(database: Database) -> None:
+    """Raise StartRefused when a copy into this database was not finished: what waits in it may lack its consent."""
+    marks = select(facts.c.name).where(facts.c.name.startswith(COPY_MARK)).limit(1)
+    if database.read(lambda connection: connection.execute(marks).first()):
+        raise StartRefused("a copy into this database was not finished; run `gateway database copy` again")
 
 
 @cache

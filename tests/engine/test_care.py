@@ -103,6 +103,9 @@ def test_a_copy_that_was_killed_goes_on(
         copying.send_signal(signal.SIGKILL)
     begun = counts(there)["webhooks"]
     assert 0 < begun < MANY
+    early = Gateway(tmp_path / "early", url=urls[target], port=free_port(), sinks={})
+    refused = early.run("run" if target == "sqlite" else "worker")
+    assert (refused.returncode, "was not finished" in refused.stderr) == (1, True)
     done = gateway.run(*arguments)
     assert (done.returncode, f"webhooks: {MANY} rows" in done.stdout) == (0, True)
     assert counts(there) == counts(here)

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, func, insert, select, update
 
+from gateway.errors import StartRefused
 from gateway.storage import copying
 from gateway.storage.copying import CopyDiffers, OtherKeyInUse, copy_database, rotate_keys
 from gateway.storage.database import Database
 from gateway.storage.keys import open_keyring
+from gateway.storage.schema import check_complete
 from gateway.storage.tables import bodies, metadata, orders, policies, webhooks
 from tests.storage.deliveries import a_body, a_delivery, body_ids, claim, enqueue, fail, finish
 
@@ -97,10 +99,13 @@ def test_a_copy_that_was_stopped_goes_on(pair: tuple[Database, Database]) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         copy_database(source, target, stop)
+    with pytest.raises(StartRefused, match="not finished"):
+        check_complete(target)
     again: list[str] = []
     copy_database(source, target, lambda table, _, __: again.append(table))
     assert everything(target) == everything(source)
     assert again.count("webhooks") == 2, "six of eleven rows had been copied"
+    check_complete(target)
 
 
 def test_a_target_with_rows_of_its_own_is_refused(pair: tuple[Database, Database]) -> None:
