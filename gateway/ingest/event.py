@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final
 
 from gateway.errors import BodyMalformed, RequestInvalid
-from gateway.ingest.answers import SESSION_ID
 from gateway.ingest.body import read_body
 from gateway.ingest.fields import instant_of
 from gateway.ingest.form import Form
@@ -43,7 +42,7 @@ def read_event(given: object) -> Event:
         event=_matching(form, "event", _NAME, "Must be a name of 1 to 100 characters."),
         event_id=_matching(form, "event_id", _EVENT_ID, "Must be an id of 1 to 255 characters."),
         event_time=_time(form, given),
-        session_id=_session_id(form),
+        session_id=form.session_id(),
         customer_id=None if given.get("customer_id") in _GUESTS else form.id("customer_id"),
         payload=given,
     )
@@ -67,10 +66,3 @@ def _time(form: Form, given: Mapping[str, object]) -> datetime | None:
     if form.has("event_time") and at is None:
         form.wrong("event_time", "Must be a time like 2026-11-21T15:54:04Z.")
     return at
-
-
-def _session_id(form: Form) -> str | None:
-    text = form.text("session_id")
-    if text and not SESSION_ID.fullmatch(text):
-        form.wrong("session_id", "Must be 22 to 64 of A-Z, a-z, 0-9, _ and -.")
-    return text or None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.errors import RequestInvalid
+from gateway.ingest.answers import SESSION_ID
 from gateway.ingest.fields import MOST_SECRET_CHARS, id_of
 
 _INTEGERS_TO: Final = 2**53
@@ -69,6 +70,13 @@ class Form:
         if found is None and self.has(name):
             self.wrong(name, "Must be an id.")
         return found
+
+    def session_id(self) -> str | None:
+        """Read the id of a session."""
+        text = self.text("session_id")
+        if self.has("session_id") and not SESSION_ID.fullmatch(text):
+            self.wrong("session_id", "Must be 22 to 64 of A-Z, a-z, 0-9, _ and -.")
+        return text or None
 
     def secret(self, name: str) -> str | None:
         """Read a key or a token."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from gateway.errors import BodyMalformed, SignatureInvalid
 from gateway.ingest.answers import noted
 from gateway.model.consent import Evidence
-from gateway.model.order import Order, Webhook
+from gateway.model.order import Order, TopicGroup, Webhook
 
 _CLOCK_SKEW: Final = timedelta(minutes=5)  # a shopper's clock and the shop's rarely differ by more
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_./:-]{1,120}")
@@ -64,6 +64,26 @@ def topic_of(headers: Mapping[str, str], name: str) -> str:
     if not _TOPIC.fullmatch(topic):
         raise BodyMalformed(f"The header {name} holds no topic.")
     return topic
+
+
+def mismatch(topic: str, expected: str) -> BodyMalformed:
+    """Say that a body is not what its topic announces."""
+    return BodyMalformed(f"The topic is {topic}, but the body holds no {expected}.")
+
+
+def webhook_of_order(topic: str, key: str, guard: str | None, order: Order, payload: dict[str, object]) -> Webhook:
+    """Return the webhook that shows an order whole."""
+    return Webhook(
+        topic=topic,
+        key=key,
+        guard=guard,
+        group=TopicGroup.ORDERS,
+        resource_id=order.order_id,
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        order=order,
+        payload=payload,
+    )
 
 
 def check_signature(signature: str, body: bytes, keys: Iterable[bytes]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from gateway.ingest.answers import CATEGORY_NAMES, SESSION_ID, answers_of, basis_of, choice_of, noted, settled
+from gateway.ingest.answers import CATEGORY_NAMES, answers_of, basis_of, choice_of, noted, settled
 from gateway.ingest.fields import instant_of, text_of
 from gateway.ingest.form import Form
 from gateway.ingest.gpc import with_gpc
@@ -56,7 +56,7 @@ def read_signal(body: Mapping[str, object], *, channel: Channel, sec_gpc: bool, 
 def _subject(form: Form, channel: Channel) -> Subject:
     """Read whom it speaks for; a browser must show a key or token, and never speaks for a customer."""
     subject = Subject(
-        session_id=_session_id(form),
+        session_id=form.session_id(),
         order_id=form.id("order_id"),
         order_key=form.secret("order_key"),
         checkout_token=form.secret("checkout_token"),
@@ -77,13 +77,6 @@ def _check_browser(form: Form) -> None:
         form.wrong("order_key", "Needed with order_id.")
     if form.has("order_key") and not form.has("order_id"):
         form.wrong("order_id", "Needed with order_key.")
-
-
-def _session_id(form: Form) -> str | None:
-    text = form.text("session_id")
-    if form.has("session_id") and not SESSION_ID.fullmatch(text):
-        form.wrong("session_id", "Must be 22 to 64 of A-Z, a-z, 0-9, _ and -.")
-    return text or None
 
 
 def _strings(form: Form) -> dict[str, str]:
@@ -118,7 +111,7 @@ def _stated(form: Form, channel: Channel, received_at: datetime) -> tuple[Eviden
         basis=basis or Basis.IMPLIED,
         captured_at=captured_at,
         cmp=text_of(form.text("cmp"), most=_MOST_CMP_CHARS),
-        session_id=_session_id(form),
+        session_id=form.session_id(),
         entry=channel.value,
         region=region,
     )

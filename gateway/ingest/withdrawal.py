@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.ingest.answers import CATEGORY_NAMES, SESSION_ID
+from gateway.ingest.answers import CATEGORY_NAMES
 from gateway.ingest.fields import email_of
 from gateway.ingest.form import Form
 from gateway.model.consent import GATING, Category, Subject
@@ -25,7 +25,7 @@ def read_withdrawal(body: Mapping[str, object]) -> Withdrawal:
     """Read a withdrawal; without `categories` it takes back all. Raises `RequestInvalid` with every mistake."""
     form = Form(body)
     subject = Subject(
-        session_id=_session_id(form),
+        session_id=form.session_id(),
         order_id=form.id("order_id"),
         customer_id=form.id("customer_id"),
         email=_email(form),
@@ -45,13 +45,6 @@ def _categories(form: Form, given: object) -> tuple[Category, ...]:
     if not names or len(known) != len(names):
         form.wrong("categories", f"Must be an array of: {', '.join(Category)}.")
     return tuple(dict.fromkeys(known))
-
-
-def _session_id(form: Form) -> str | None:
-    text = form.text("session_id")
-    if form.has("session_id") and not SESSION_ID.fullmatch(text):
-        form.wrong("session_id", "Must be 22 to 64 of A-Z, a-z, 0-9, _ and -.")
-    return text or None
 
 
 def _email(form: Form) -> str | None:

@@ -1,17 +1,14 @@
 """Find an order by its number, its id or an e-mail address, or a session by its id."""
 
-import re
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from gateway.ingest.answers import SESSION_ID
 from gateway.storage.audits import log_audit
 from gateway.storage.reading.orders import OrderRow, find_orders, find_orders_by_email
 from gateway.storage.reading.sessions import has_session
 from gateway.web.admin.context import running, the_user, visible_stores
 from gateway.web.admin.pages import pages
-
-_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22,64}\Z")
 
 
 @pages.post("/find")
@@ -43,7 +40,7 @@ def _orders(text: str, stores: list[str]) -> list[OrderRow]:
 
 
 def _session(text: str, stores: list[str]) -> tuple[str, str] | None:
-    if not stores or not _SESSION_ID.match(text):
+    if not stores or not SESSION_ID.fullmatch(text):
         return None
     hashed = running().keyring.digest("session", text)
     store = running().database.read(lambda connection: has_session(connection, stores, hashed))

@@ -6,7 +6,16 @@ from typing import Final
 
 from gateway.errors import BodyMalformed
 from gateway.ingest.body import read_values
-from gateway.ingest.platform import EvidenceReader, RenewalDetection, check_signature, digest_of, header_of, topic_of
+from gateway.ingest.platform import (
+    EvidenceReader,
+    RenewalDetection,
+    check_signature,
+    digest_of,
+    header_of,
+    mismatch,
+    topic_of,
+    webhook_of_order,
+)
 from gateway.ingest.platforms.shopify.order import is_order, read_order
 from gateway.ingest.platforms.shopify.topics import GROUPS, guard_of, read_topic
 from gateway.model.order import Order, TopicGroup, Webhook
@@ -56,19 +65,9 @@ class Shopify:
 
     def _read_order(self, topic: str, key: str, payload: dict[str, object], detection: RenewalDetection) -> Webhook:
         if not is_order(payload):
-            raise BodyMalformed(f"The topic is {topic}, but the body holds no order.")
+            raise mismatch(topic, "order")
         order = read_order(payload, detection, self._read_evidence)
-        return Webhook(
-            topic=topic,
-            key=key,
-            guard=guard_of(topic, payload),
-            group=TopicGroup.ORDERS,
-            resource_id=order.order_id,
-            order_id=order.order_id,
-            customer_id=order.customer_id,
-            order=order,
-            payload=payload,
-        )
+        return webhook_of_order(topic, key, guard_of(topic, payload), order, payload)
 
 
 def _key(headers: Mapping[str, str], topic: str, body: bytes) -> str:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.errors import BodyMalformed
 from gateway.ingest.fields import email_of, id_of, instant_of, integer_of, object_of, text_of
-from gateway.ingest.platform import digest_of
+from gateway.ingest.platform import digest_of, mismatch
 from gateway.model.order import Erasure, Subscription, TopicGroup, Webhook
 
 _CONTRACT_EVENTS: Final = ("create", "update", "activate", "pause", "cancel", "expire", "fail")
@@ -63,7 +62,7 @@ def _read_edit(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     edit = object_of(payload.get("order_edit"))
     order_id, edit_id = id_of(edit.get("order_id")), id_of(edit.get("id"))
     if order_id is None or edit_id is None:
-        raise _mismatch(topic, "order edit")
+        raise mismatch(topic, "order edit")
     return Webhook(
         topic=topic, key=key, group=TopicGroup.ORDERS, resource_id=edit_id, order_id=order_id, payload=payload
     )
@@ -72,7 +71,7 @@ def _read_edit(topic: str, key: str, payload: dict[str, object]) -> Webhook:
 def _read_refund(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     refund_id, order_id = id_of(payload.get("id")), id_of(payload.get("order_id"))
     if refund_id is None or order_id is None or not payload.keys() & _REFUND_FIELDS:
-        raise _mismatch(topic, "refund")
+        raise mismatch(topic, "refund")
     return Webhook(
         topic=topic,
         key=key,
@@ -87,7 +86,7 @@ def _read_refund(topic: str, key: str, payload: dict[str, object]) -> Webhook:
 def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     customer_id = id_of(payload.get("id"))
     if customer_id is None or payload.keys() & _NO_CUSTOMER_FIELDS or not payload.keys() & _CUSTOMER_FIELDS:
-        raise _mismatch(topic, "customer")
+        raise mismatch(topic, "customer")
     return Webhook(
         topic=topic,
         key=key,
@@ -103,7 +102,7 @@ def _read_deleted(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     resource_id, is_order = id_of(payload.get("id")), topic == "orders/delete"
     # A deleted customer may come with what is left of the customer; an order is its id alone.
     if resource_id is None or (len(payload) > 1 if is_order else payload.keys() & _NO_CUSTOMER_FIELDS):
-        raise _mismatch(topic, "deletion")
+        raise mismatch(topic, "deletion")
     return Webhook(
         topic=topic,
         key=key,
@@ -118,7 +117,7 @@ def _read_deleted(topic: str, key: str, payload: dict[str, object]) -> Webhook:
 def _read_contract(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     contract_id, billing = id_of(payload.get("id")), object_of(payload.get("billing_policy"))
     if contract_id is None or not payload.keys() & _CONTRACT_FIELDS:
-        raise _mismatch(topic, "subscription contract")
+        raise mismatch(topic, "subscription contract")
     subscription = Subscription(
         subscription_id=contract_id,
         parent_order_id=_id(payload, "origin_order_id"),
@@ -135,7 +134,7 @@ def _read_contract(topic: str, key: str, payload: dict[str, object]) -> Webhook:
 def _read_attempt(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     contract_id, order_id = _id(payload, "subscription_contract_id"), _id(payload, "order_id")
     if contract_id is None:
-        raise _mismatch(topic, "billing attempt")
+        raise mismatch(topic, "billing attempt")
     subscription = Subscription(subscription_id=contract_id, renewal_order_id=order_id)
     return _subscription(topic, key, payload, subscription, order_id)
 
@@ -160,7 +159,7 @@ def _read_redaction(topic: str, key: str, payload: dict[str, object]) -> Webhook
     """Read whom to forget. The list of orders is the mark: a signed order would name its customer as well."""
     customer, orders = object_of(payload.get("customer")), payload.get("orders_to_redact")
     if not isinstance(orders, list) or "shop_id" not in payload or "id" in payload:
-        raise _mismatch(topic, "redaction")
+        raise mismatch(topic, "redaction")
     customer_id = id_of(customer.get("id"))
     order_ids = tuple(dict.fromkeys(found for order in orders if (found := id_of(order))))
     return Webhook(
@@ -174,10 +173,6 @@ def _read_redaction(topic: str, key: str, payload: dict[str, object]) -> Webhook
 
 def _id(payload: dict[str, object], key: str) -> str | None:
     return id_of(payload.get(key)) or id_of(payload.get(f"admin_graphql_api_{key}"))
-
-
-def _mismatch(topic: str, expected: str) -> BodyMalformed:
-    return BodyMalformed(f"The topic is {topic}, but the body holds no {expected}.")
 
 
 _READERS: Final[Mapping[str, Callable[[str, str, dict[str, object]], Webhook]]] = {

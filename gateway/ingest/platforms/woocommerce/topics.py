@@ -6,7 +6,7 @@ from typing import Final
 from gateway.errors import BodyMalformed
 from gateway.ingest.body import write_body
 from gateway.ingest.fields import id_of, object_of
-from gateway.ingest.platform import EvidenceReader, digest_of
+from gateway.ingest.platform import EvidenceReader, digest_of, mismatch, webhook_of_order
 from gateway.ingest.platforms.woocommerce.order import is_order, read_order
 from gateway.ingest.platforms.woocommerce.subscription import is_subscription, read_subscription
 from gateway.model.order import TopicGroup, Webhook
@@ -50,28 +50,17 @@ def guard_of(topic: str, payload: dict[str, object]) -> str:
 
 def _read_order(topic: str, key: str, payload: dict[str, object], read_evidence: EvidenceReader) -> Webhook:
     if not is_order(payload):
-        raise BodyMalformed(f"The topic is {topic}, but the body holds no order.")
+        raise mismatch(topic, "order")
     # Block checkouts save drafts with the shopper's address before anything was bought.
     # https://github.com/woocommerce/woocommerce/issues/66995
     if payload["status"] in _DRAFTS:
         return Webhook(topic=topic, key=key, ignored="draft", resource_id=id_of(payload["id"]) or "")
-    order = read_order(payload, read_evidence)
-    return Webhook(
-        topic=topic,
-        key=key,
-        guard=guard_of(topic, payload),
-        group=TopicGroup.ORDERS,
-        resource_id=order.order_id,
-        order_id=order.order_id,
-        customer_id=order.customer_id,
-        order=order,
-        payload=payload,
-    )
+    return webhook_of_order(topic, key, guard_of(topic, payload), read_order(payload, read_evidence), payload)
 
 
 def _read_subscription(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     if not is_subscription(payload):
-        raise BodyMalformed(f"The topic is {topic}, but the body holds no subscription.")
+        raise mismatch(topic, "subscription")
     subscription = read_subscription(payload)
     return Webhook(
         topic=topic,
@@ -89,7 +78,7 @@ def _read_subscription(topic: str, key: str, payload: dict[str, object]) -> Webh
 def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     customer_id = id_of(payload.get("id"))
     if customer_id is None or "line_items" in payload or not payload.keys() & _CUSTOMER_FIELDS:
-        raise BodyMalformed(f"The topic is {topic}, but the body holds no customer.")
+        raise mismatch(topic, "customer")
     return Webhook(
         topic=topic,
         key=key,
