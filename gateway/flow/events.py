@@ -1,6 +1,6 @@
 """Events in: each is recorded once, waits for an answer or may go, and is decided like everything that leaves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from gateway.model.order import TopicGroup
 from gateway.model.session import Event, Verdict
 from gateway.storage import queue
 from gateway.storage.events import Discarded, add_discarded, add_events, known_events
+from gateway.storage.lists import chunks_of
 from gateway.storage.queue import NewDelivery
 from gateway.storage.sessions import sessions_of_customer
 from gateway.storage.statements import Connection, Row
@@ -101,7 +102,7 @@ def record_events(connection: Connection, requests: Sequence[Sequence[Arrival]])
         if one.key not in known:
             fresh.setdefault(one.key, one)
     verdicts: dict[tuple[str, str], Verdict] = {}
-    for chunk in _chunks(list(fresh.values())):
+    for chunk in chunks_of(list(fresh.values()), _CHUNK):
         verdicts |= _record(connection, chunk)
     return [[_verdict(one, fresh, verdicts) for one in request] for request in requests]
 
@@ -181,11 +182,6 @@ def _redecide(connection: Connection, parts: Parts, arrived: Arrived, now: datet
         sessions = sessions_of_customer(connection, store_id, arrived.customer_id)
     waiting = what_waits(connection, store_id, sessions, customers, [])
     Redeciding(parts, connection, now, waiting).settle(is_withdrawal=False)
-
-
-def _chunks(fresh: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
-    for start in range(0, len(fresh), _CHUNK):
-        yield fresh[start : start + _CHUNK]
 
 
 def _decide(visits: Visits, one: Arrival) -> list[_Decided]:

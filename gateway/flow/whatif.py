@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from gateway.storage.consent import order_consent_of
 from gateway.storage.context import Context, Key, load_context
 from gateway.storage.database import Database
+from gateway.storage.lists import chunks_of
 from gateway.storage.policies import newest_policy
 from gateway.storage.reading.recent import newest_answers, recent_orders
 from gateway.storage.statements import Connection, Row
@@ -125,8 +126,7 @@ def _read(connection: Connection, store_id: str, policy: Policy, limit: int, sin
     follows_latest = RenewalRule.LATEST in (present.renewals, policy.renewals)
     keys = recent_orders(connection, store_id, limit=limit, since=since)
     chunks: list[tuple[Sequence[Key], Context, Mapping[str, Evidence]]] = []
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
+    for chunk in chunks_of(keys, _CHUNK):
         context = load_context(connection, order_keys=chunk)
         latest = _latest(connection, store_id, context) if follows_latest else {}
         chunks.append((chunk, context, latest))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, select, update
 
+from gateway.storage.lists import chunks_of
 from gateway.storage.outcomes import forget_people
 from gateway.storage.tables import (
     bodies,
@@ -78,13 +79,13 @@ def _forget_deliveries(connection: Connection, person: Person) -> None:
         rows = connection.execute(select(deliveries.c.id, deliveries.c.body_id).where(where)).all()
         forget_people(connection, [row.id for row in rows])
         body_ids = sorted({row.body_id for row in rows if row.body_id is not None})
-        for start in range(0, len(body_ids), _CHUNK):
-            connection.execute(delete(bodies).where(bodies.c.id.in_(body_ids[start : start + _CHUNK])))
+        for chunk in chunks_of(body_ids, _CHUNK):
+            connection.execute(delete(bodies).where(bodies.c.id.in_(chunk)))
 
 
 def _erase_orders(connection: Connection, person: Person, now: datetime) -> None:
     blank = {"customer_id": None, "session_hash": None, "email_hash": None, "copied": None, "erased_at": now}
-    for chunk in _chunks(person.order_ids):
+    for chunk in chunks_of(person.order_ids, _CHUNK):
         own = (orders.c.store_id == person.store_id, orders.c.order_id.in_(chunk))
         connection.execute(update(orders).where(*own).values(blank))
         keys = (order_keys.c.store_id == person.store_id, order_keys.c.order_id.in_(chunk))
@@ -93,7 +94,7 @@ def _erase_orders(connection: Connection, person: Person, now: datetime) -> None
 
 def _erase_visits(connection: Connection, person: Person) -> None:
     """Forget whose the sessions were, and what anybody said for orders that never came."""
-    for chunk in _chunks(person.session_hashes):
+    for chunk in chunks_of(person.session_hashes, _CHUNK):
         own = (sessions.c.store_id == person.store_id, sessions.c.session_hash.in_(chunk))
         connection.execute(update(sessions).where(*own).values(customer_id=None))
         said = select(records.c.id).where(records.c.store_id == person.store_id, records.c.session_hash.in_(chunk))
@@ -104,13 +105,9 @@ def _about(person: Person, table: Table) -> list[ColumnElement[bool]]:
     """The rows of a table that are about a person, one index at a time."""
     columns: Any = table.c
     of_store = columns.store_id == person.store_id
-    found = [and_(of_store, columns.order_id.in_(chunk)) for chunk in _chunks(person.order_ids)]
+    found = [and_(of_store, columns.order_id.in_(chunk)) for chunk in chunks_of(person.order_ids, _CHUNK)]
     if "session_hash" in columns:
-        found += [and_(of_store, columns.session_hash.in_(chunk)) for chunk in _chunks(person.session_hashes)]
+        found += [and_(of_store, columns.session_hash.in_(chunk)) for chunk in chunks_of(person.session_hashes, _CHUNK)]
     if person.customer_id:
         found.append(and_(of_store, columns.customer_id == person.customer_id))
     return found
-
-
-def _chunks(values: Sequence[str]) -> list[list[str]]:
-    return [list(values[start : start + _CHUNK]) for start in range(0, len(values), _CHUNK)]

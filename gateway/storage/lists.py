@@ -2,11 +2,11 @@
 
 SQLite reads a whole table for `(a, b) IN (VALUES ...)`, but uses an index for `(a, b) IN (SELECT ...)`. PostgreSQL
 keeps the plan that it made while a table was small, and reads all of it when it has grown; what runs for every order
-therefore asks for each key by itself.
+therefore asks for each key by itself. What runs seldom names its keys in the statement, so many at once.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
@@ -27,6 +27,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+T = TypeVar("T")
+
+
+def chunks_of(values: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Cut `values` into pieces of at most so many, in order."""
+    for start in range(0, len(values), most):
+        yield values[start : start + most]
 
 
 def is_in_rows(columns: Sequence[Any], rows: BindParameter[Any]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Delete, Select, delete, exists, func, insert,
 from gateway.model.delivery import OPEN_STATES, DeliveryState, OutcomeKind
 from gateway.storage.bulk import Row, change_together, execute_plan, select_rows
 from gateway.storage.database import announce_ended
-from gateway.storage.lists import by_itself, ids_parameter, is_in_ids
+from gateway.storage.lists import by_itself, chunks_of, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
 from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, attempts, bodies, deliveries, destinations
@@ -90,8 +90,7 @@ def drop_unneeded_bodies(connection: Connection, body_ids: Iterable[int | None])
 
 def forget_people(connection: Connection, delivery_ids: Sequence[int]) -> None:
     """Take the person out of deliveries whose bodies went with them."""
-    for start in range(0, len(delivery_ids), _CHUNK):
-        chunk = delivery_ids[start : start + _CHUNK]
+    for chunk in chunks_of(delivery_ids, _CHUNK):
         connection.execute(update(deliveries).where(deliveries.c.id.in_(chunk)).values(customer_id=None))
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import Row, Wanted, execute_plan, execute_rows, select_rows, select_together
 from gateway.storage.database import announce_work
-from gateway.storage.lists import ids_parameter, is_in_ids, rows_parameter, select_by_rows
+from gateway.storage.lists import chunks_of, ids_parameter, is_in_ids, rows_parameter, select_by_rows
 from gateway.storage.outcomes import count_lost_attempts, end_marked
 from gateway.storage.pausing import take_probe
 from gateway.storage.streams import at_once_if_head, lock_streams
@@ -184,8 +184,8 @@ def release_order(connection: Connection, *, store_id: str, order_id: str, now: 
 
 def release(connection: Connection, delivery_ids: Sequence[int], *, now: datetime) -> None:
     """Let those of these deliveries that are held go at once, in order."""
-    for start in range(0, len(delivery_ids), _CHUNK):
-        _release(connection, deliveries.c.id.in_(delivery_ids[start : start + _CHUNK]), now=now)
+    for chunk in chunks_of(delivery_ids, _CHUNK):
+        _release(connection, deliveries.c.id.in_(chunk), now=now)
 
 
 def pull_forward(connection: Connection, *, by: timedelta, now: datetime) -> int:

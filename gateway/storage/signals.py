@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, insert, select
 
 from gateway.model.delivery import DeliveryState
+from gateway.storage.lists import chunks_of
 from gateway.storage.statements import upsert
 from gateway.storage.tables import deliveries, facts, order_keys, orders, parked, to_microseconds
 
@@ -98,8 +99,8 @@ def park(connection: Connection, keys: Sequence[tuple[str, str]], record_id: int
 def waiting_in_sessions(connection: Connection, store_id: str, session_hashes: Sequence[str]) -> list[Waiting]:
     """Return what waits in sessions, in intake order."""
     found: list[Waiting] = []
-    for start in range(0, len(session_hashes), _CHUNK):
-        streams = [f"session:{one}" for one in session_hashes[start : start + _CHUNK]]
+    for chunk in chunks_of(session_hashes, _CHUNK):
+        streams = [f"session:{one}" for one in chunk]
         found += _open(connection, deliveries.c.store_id == store_id, deliveries.c.stream.in_(streams))
     return found
 
@@ -112,8 +113,7 @@ def waiting_of_customer(connection: Connection, store_id: str, customer_id: str)
 def waiting_of_orders(connection: Connection, store_id: str, order_ids: Sequence[str]) -> list[Waiting]:
     """Return what waits of orders."""
     found: list[Waiting] = []
-    for start in range(0, len(order_ids), _CHUNK):
-        chunk = order_ids[start : start + _CHUNK]
+    for chunk in chunks_of(order_ids, _CHUNK):
         found += _open(connection, deliveries.c.store_id == store_id, deliveries.c.order_id.in_(chunk))
     return found
 

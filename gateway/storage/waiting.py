@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Integer, bindparam, exists, or_, select, upda
 from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import select_rows
 from gateway.storage.database import Database, announce_ended, announce_work
+from gateway.storage.lists import chunks_of
 from gateway.storage.outcomes import drop_unneeded_bodies, forget_people
 from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, deliveries, destinations
@@ -44,7 +45,7 @@ def cancel(
     is_open = (deliveries.c.id.in_(delivery_ids), deliveries.c.finished_at.is_(None))
     ids = connection.execute(select(deliveries.c.id).where(*is_open)).scalars()
     ended: list[int] = []
-    for chunk in _chunks(sorted(ids)):
+    for chunk in chunks_of(sorted(ids), _CHUNK):
         ended += _end(connection, chunk, state=state, reason=reason, drop=drop_bodies, now=now)
     return ended
 
@@ -58,7 +59,7 @@ def retry_now(
 ) -> int:
     """Have deliveries tried at once, also those that `ended_as` one of these; return how many that are."""
     changed = 0
-    for chunk in _chunks(sorted(delivery_ids)):
+    for chunk in chunks_of(sorted(delivery_ids), _CHUNK):
         lock_streams_of(connection, chunk)
         changed += _reopen(connection, chunk, ended_as) + _hurry(connection, chunk, now=now)
         promote(connection, chunk, now=now)
@@ -155,8 +156,3 @@ def _hurry(connection: Connection, ids: Sequence[int], *, now: datetime) -> int:
     is_waiting = (deliveries.c.state == DeliveryState.DUE, deliveries.c.claimable_at > now)
     statement = update(deliveries).where(deliveries.c.id.in_(ids), *is_waiting).values(claimable_at=now)
     return connection.execute(statement).rowcount
-
-
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), _CHUNK):
-        yield ids[start : start + _CHUNK]
