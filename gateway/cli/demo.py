@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,6 +37,7 @@ _STORES: Final = tuple(
 )
 _PATIENCE_SECONDS: Final = 30.0
 _PLAIN_WIDTH: Final = 180
+_NARROW: Final = 130  # columns of a terminal; below that the words of a whole table would be broken
 _TELLING: Final = ("email", "_fbp", "_ga]", "browser_ip", "ip_address", "fbclid", "phone", "last_name")
 _SHOWN: Final = 4
 _STYLES: Final = {"delivered": "green", "suppressed": "yellow", "leak": "bold red", "failed": "red"}
@@ -71,7 +73,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         for sample in samples:
             _answered(sender, f"{place.base}/webhooks/{sample.store_id}", sample.headers, sample.body)
         rows = [_shown(sender, place, sample) for sample in samples]
-        console.print(_table(samples, rows, receiver))
+        console.print(_table(samples, rows, receiver, is_narrow=console.width < _NARROW))
         _explain(console, place, samples)
         if not arguments.once:
             _wait_for_interrupt()
@@ -223,22 +225,33 @@ def _shown(sender: Sender, place: _Place, sample: Sample) -> dict[str, Any]:
 # --- showing ----------------------------------------------------------------------------------------------------------
 
 
-def _table(samples: Sequence[Sample], rows: Sequence[dict[str, Any]], receiver: _Receiver) -> Table:
+def _table(samples: Sequence[Sample], rows: Sequence[dict[str, Any]], receiver: _Receiver, *, is_narrow: bool) -> Table:
     table = Table(title="What left the shop, and what did not", title_justify="left", row_styles=("", "dim"))
-    for heading in ("order", "platform", "mode", "consent", "decision", "stripped", "arrived"):
+    headings: tuple[str, ...] = ("order", "platform", "mode", "consent", "decision", "stripped", "arrived")
+    if is_narrow:
+        headings = ("order", *headings[3:])
+        table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)
+    for heading in headings:
         table.add_column(heading, overflow="fold")
     for sample, delivery in zip(samples, rows, strict=True):
         arrived = receiver.kept.get((sample.store_id, sample.order_id))
-        table.add_row(
-            sample.number,
-            sample.platform,
-            sample.mode,
-            sample.consent,
-            Text(f"{delivery['state']}: {delivery['reason']}", style=_STYLES.get(delivery["state"], "")),
-            _stripped(delivery["stripped"]),
-            _arrived(arrived),
-        )
+        table.add_row(*(_narrow if is_narrow else _wide)(sample, delivery, arrived))
     return table
+
+
+def _wide(sample: Sample, delivery: dict[str, Any], arrived: bytes | None) -> list[str | Text]:
+    decision = Text(f"{delivery['state']}: {delivery['reason']}", style=_STYLES.get(delivery["state"], ""))
+    named = [sample.number, sample.platform, sample.mode, sample.consent]
+    return [*named, decision, _stripped(delivery["stripped"]), _arrived(arrived)]
+
+
+def _narrow(sample: Sample, delivery: dict[str, Any], arrived: bytes | None) -> list[str | Text]:
+    """Break lines between words, where a terminal of 80 columns would break them anywhere."""
+    decision = Text(f"{delivery['state']}:\n{delivery['reason']}", style=_STYLES.get(delivery["state"], ""))
+    left = _arrived(arrived)
+    named = f"{sample.number}\n{sample.platform}\n{sample.mode}"
+    stripped = str(len(delivery["stripped"]) or "-")
+    return [named, sample.consent.replace(" ", "\n"), decision, stripped, Text("\n").join(left.split(", "))]
 
 
 def _stripped(names: Sequence[str]) -> str:

@@ -249,19 +249,6 @@ def test_it_ends_when_asked_and_leaves_nothing_open(place: Place) -> None:
         place.ask("GET", "/healthz")
 
 
-def test_demo_shows_every_order_and_what_became_of_it(tmp_path: Path) -> None:
-    done = Place(folder=tmp_path, port=0).run_alone("demo", "--once")
-
-    assert (done.code, done.err) == (0, "")
-    assert "\x1b" not in done.out
-    rows = [line for line in done.out.splitlines() if re.search(r"│ 5\d{3} ", line)]
-    assert len(rows) == 16
-    assert sum("suppressed" in row and "nothing" in row for row in rows) == 4
-    assert sum("delivered" in row and "no e-mail" in row for row in rows) >= 4
-    assert sum("delivered: all_granted" in row for row in rows) == 4
-    assert "Order pages: http://127.0.0.1:" in done.out
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
