@@ -120,6 +120,15 @@ def test_names_of_any_length_leave_the_pages_as_wide_as_the_screen(site: Site, v
     expect(page.get_by_role("columnheader", name="Details")).to_be_in_viewport(ratio=1)
 
 
+def test_lists_are_printed_as_tables(site: Site, visit: Visit) -> None:
+    page = visit(site, viewport={"width": 718, "height": 1000})  # the paper between its margins
+    page.emulate_media(media="print")
+    for path in ("/admin/orders", "/admin/deliveries", "/admin/sessions", "/admin/audit"):
+        page.goto(site.base + path)
+        assert page.evaluate("getComputedStyle(document.querySelector('.list tr')).display") == "table-row", path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718, path
+
+
 def test_no_page_is_wider_than_a_phone(site: Site, visit: Visit) -> None:
     page = visit(site, viewport={"width": 360, "height": 780})
     for path in PAGES:
