@@ -21,9 +21,6 @@ from gateway.model.consent import (
 )
 from gateway.model.decision import Effective, GpcRule, Policy, RenewalRule
 
-_GPC_CATEGORIES = (Category.MARKETING, Category.SALE_OF_DATA)
-
-
 # --- what a signal does to an order -------------------------------------------------------------------------------
 
 

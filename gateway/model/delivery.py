@@ -66,7 +66,6 @@ class Destination:
     topics: tuple[str, ...] = ("orders",)
     secret: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    options: tuple[tuple[str, object], ...] = field(default=(), repr=False)  # keys of a vendor's kind
 
     def takes_store(self, store_id: str) -> bool:
         """Whether deliveries of this store go here."""

@@ -117,7 +117,6 @@ def test_configured_headers_are_sent_as_they_are(kind: DestinationKind, destinat
         {"url": "https://c4nary:c4nary@receiver.example/"},
         {"headers": (("X-Break", "c4nary\r\nX-Evil: 1"),)},
         {"headers": (("X-Break: c4nary", "1"),)},
-        {"options": (("no_such_key", "c4nary"),)},
     ],
 )
 def test_mistake_is_found_and_told_without_its_value(
@@ -137,7 +136,7 @@ def test_nothing_secret_is_in_a_repr(kind: DestinationKind, destination: Destina
 @every_kind
 def test_only_chosen_topics_are_taken(kind: DestinationKind, destination: Destination) -> None:
     assert kind.takes(destination, TopicGroup.ORDERS, "order.updated")
-    nothing = replace(destination, topics=(), options=())
+    nothing = replace(destination, topics=())
     assert not any(kind.takes(nothing, group, "order.updated") for group in TopicGroup)
 
 

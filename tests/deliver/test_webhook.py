@@ -123,7 +123,6 @@ def test_good_destination_has_no_mistakes() -> None:
         (replace(DESTINATION, headers=(("webhook-id", "x"),)), "headers.webhook-id: is set by the gateway itself"),
         (replace(DESTINATION, topics=("order",)), "topics: 'order' is unknown, 'orders' may be meant"),
         (replace(DESTINATION, topics=("Refunds",)), "topics: 'Refunds' is unknown, 'refunds' may be meant"),
-        (replace(DESTINATION, options=(("api_key", "c4nary"),)), "api_key: unknown key"),
     ],
 )
 def test_mistakes_are_told_by_key(destination: Destination, told: str) -> None:

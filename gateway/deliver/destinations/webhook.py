@@ -55,7 +55,6 @@ class Webhook(DestinationKind):
             *_secret_mistakes(destination.secret),
             *header_mistakes(destination, PROTECTED_HEADERS),
             *(mistake for topic in destination.topics if (mistake := _topic_mistake(topic))),
-            *(f"{key}: unknown key" for key, _ in destination.options),
         )
 
     def build_request(self, destination: Destination, parcel: Parcel, now: datetime) -> OutboundRequest:
