@@ -151,7 +151,9 @@ def value_text(name: str, value: Any) -> str:
         return "; ".join(f"{words.ORIGINS.get(one, one)}: {rule}" for one, rule in sorted(value.items())) or "none"
     key = next((one for one in ALL_KEYS if one.name == name), None)
     option = next((one for one in key.options if one.value == value), None) if key else None
-    return option.title if option else f"{value} {key.unit}" if key and key.unit else str(value)
+    if option:
+        return option.title
+    return words.count(value, key.unit.removesuffix("s")) if key and key.unit else str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,8 +127,9 @@ def _lowering(lowering: Lowering) -> Entry:
 
 
 def _renewal(renewal: RenewalRow) -> Iterator[Entry]:
-    rhythm = f", every {renewal.every_days} days, {renewal.count} times" if renewal.every_days else ""
-    title = f"Renewal scheduled by the shop{rhythm}"
+    title = "Renewal scheduled by the shop"
+    if renewal.every_days:
+        title += f", every {words.count(renewal.every_days, 'day')}, {words.count(renewal.count, 'time')}"
     yield Entry(at=renewal.created_at, title=title, names=[renewal.renewal_id], sign="repeat", until=renewal.next_at)
 
 

@@ -4,8 +4,10 @@ import re
 from html import unescape
 
 import pytest
+from sqlalchemy import update
 
 from gateway.storage.people import Role
+from gateway.storage.tables import renewals
 from tests.web.browsing import Pages
 from tests.web.seed import ALL
 
@@ -143,3 +145,10 @@ def test_what_shops_write_is_never_markup(pages: Pages) -> None:
     assert "&lt;b&gt;7&lt;/b&gt;" in page
     assert "<b>7</b>" not in page
     assert "<i>x</i>" not in page
+
+
+def test_a_renewal_that_comes_once_is_told_in_the_singular(told: Pages) -> None:
+    once = update(renewals).values(every_days=1, count=1)
+    told.story.gateway.database.write(lambda connection: connection.execute(once).rowcount)
+    page = _text(told, "/admin/orders/acme/1042")
+    assert "Renewal scheduled by the shop, every 1 day, 1 time" in page

@@ -14,7 +14,7 @@ from gateway.storage.people import Role
 from gateway.storage.policies import add_policy, newest_policy
 from gateway.storage.reading.policies import ROWS
 from gateway.storage.statements import Connection
-from gateway.web.admin.policy_form import ALL_KEYS, BY_ORIGIN, read_policy_form
+from gateway.web.admin.policy_form import ALL_KEYS, BY_ORIGIN, read_policy_form, value_text
 from tests.web.admin.test_pages import a_policy
 from tests.web.browsing import Pages
 
@@ -183,3 +183,7 @@ def test_a_store_without_orders_can_be_looked_at(pages: Pages) -> None:
 
 def test_the_history_names_how_orders_were_made_as_the_form_does(shown: Pages) -> None:
     assert "Made by staff: allow" in shown.as_role(Role.VIEWER).get("/admin/policy/acme").text
+
+
+def test_values_agree_with_their_units() -> None:
+    assert [value_text("hold_seconds", value) for value in (0, 1, 3600)] == ["0 seconds", "1 second", "3,600 seconds"]
