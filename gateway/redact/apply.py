@@ -10,7 +10,7 @@ from gateway.redact.shapes import Rules, Shape, shape_of, table_of
 from gateway.redact.texts import Texts
 from gateway.redact.verdict import Denied, Gate
 
-__all__ = ["Denied", "Draft", "Redacted", "Rules", "Shape", "redact", "shape_of"]
+__all__ = ["Draft", "Redacted", "Rules", "Shape", "redact", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
