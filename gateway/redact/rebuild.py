@@ -332,6 +332,9 @@ class Rebuild:
         self.ledger.collect(path, item)
         if isinstance(item, dict):
             self.ledger.deny(path, Kind.PERSON_ID, item.get("id"))
+            for person in (item, item.get("address")):
+                if isinstance(person, dict):
+                    self._deny_full_name(person, path + ".")
         return GONE if item else item
 
     _FIELDS: ClassVar[dict[Field, Callable[[Any, Any, str, dict[str, object], str], object]]] = {

@@ -3,7 +3,11 @@
 import json
 from typing import Any
 
-from gateway.redact.apply import Redacted, Shape
+import orjson
+import pytest
+
+from gateway.redact.apply import Redacted, Shape, redact
+from gateway.redact.proof import prove
 from tests.redact import orders
 from tests.redact.orders import gate, text_of
 
@@ -50,6 +54,15 @@ def test_event_id_that_names_the_session_goes_with_it() -> None:
     result = gated(EVENT | {"event_id": "sess_abcdefghijklmnopqrstuv-7"})
     assert "event_id" not in result.payload
     assert "event_id" in result.removed
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_whole_name_in_a_word_of_the_event_is_found(is_nested: bool) -> None:
+    person = {"first_name": "Zoraida", "last_name": "Quenneville"}
+    event = EVENT | {"user_data": {"address": person} if is_nested else person}
+    event["properties"] = {"currency": "Zoraida Quenneville"}
+    result = redact(event, shape=Shape.EVENT, strip=orders.DENIED, rules=orders.SHOP)
+    assert prove(orjson.dumps(result.payload), result.denied)
 
 
 def test_event_id_of_its_own_stays() -> None:
