@@ -14,6 +14,7 @@ from gateway.storage.tables import facts
 #: Facts that say how far a copy into this database came begin like this; they go when it is complete.
 COPY_MARK: Final = "copy:"
 _TABLE: Final = "alembic_version"
+_OLD: Final = "the database schema is not up to date; run `gateway migrate`"
 
 
 def check_schema(database: Database) -> None:
@@ -23,11 +24,13 @@ def check_schema(database: Database) -> None:
     """
     revision = database.read(_revision)
     if revision is None or revision in revisions()[:-1]:
-        raise StartRefused("the database schema is not up to date; run `gateway migrate`")
+        raise StartRefused(_OLD)
 
 
 def check_complete(database: Database) -> None:
-    """Raise StartRefused when a copy into this database was not finished: what waits in it may lack its consent."""
+    """Raise StartRefused when there is no schema, or a copy was not finished: what waits may lack its consent."""
+    if database.read(_revision) is None:
+        raise StartRefused(_OLD)
     marks = select(facts.c.name).where(facts.c.name.startswith(COPY_MARK)).limit(1)
     if database.read(lambda connection: connection.execute(marks).first()):
         raise StartRefused("a copy into this database was not finished; run `gateway database copy` again")

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, insert, select
 
 from gateway.errors import NotRecorded, StartRefused
 from gateway.storage.database import Database, announce_work
+from gateway.storage.schema import check_complete
 from gateway.storage.tables import facts
 from tests.engine.running import wait_for
 
@@ -163,3 +165,8 @@ def test_writing_after_the_end_is_refused(any_url: str) -> None:
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(StartRefused, match=r"database\.url"):
         Database(url)
+
+
+def test_a_database_without_tables_is_refused_with_what_to_do(bare_postgres_url: str) -> None:
+    with closing(Database(bare_postgres_url)) as database, pytest.raises(StartRefused, match="gateway migrate"):
+        check_complete(database)
