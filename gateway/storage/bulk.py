@@ -21,6 +21,7 @@ Wanted = tuple[Select[Any], Row] | None  # a statement whose text never changes,
 Convert = Callable[[Any], Any]
 
 _MOST_PARAMETERS: Final = 32_766  # of one statement, as SQLite comes: https://www.sqlite.org/limits.html
+_SIZES: Final = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 _TAIL: Final = pattern(r" (?:ON CONFLICT|RETURNING) [\s\S]*")
 
 
@@ -198,8 +199,10 @@ class _InsertPlan(_RowsPlan):
 
     def in_steps(self, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the statement for as many rows as it may have parameters for, with their values, until all are told."""
-        for start in range(0, len(rows), self._most_rows):
-            some = rows[start : start + self._most_rows]
+        start = 0
+        while start < len(rows):
+            some = rows[start : start + _step(min(len(rows) - start, self._most_rows))]
+            start += len(some)
             text = f"{self._head} VALUES {', '.join([self._one] * len(some))}{self._tail}"
             yield text, tuple([value for row in some for value in self.values(row)])
 
@@ -222,6 +225,11 @@ class _UpdatePlan(_RowsPlan):
     def given(self, rows: Sequence[Row]) -> tuple[str, Row]:
         text, given = super().given(rows)
         return text, given | {"keys": [row[self._key] for row in rows]}
+
+
+def _step(rows: int) -> int:
+    """Return how many rows the next statement takes: one of few numbers, since the driver keeps each statement."""
+    return next(size for size in _SIZES if size <= rows)
 
 
 def _source(in_json: Sequence[Column[Any]], sealed: Sequence[str], dialect: Dialect) -> str:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Text, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from gateway.storage.bulk import Row, Wanted, execute_rows, select_rows
 from gateway.storage.lists import is_in_rows, rows_parameter, select_by_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 __all__ = [
     "Connection",
@@ -62,7 +65,11 @@ def rows_wanted(dialect: str, table: Table, columns: tuple[str, ...], keys: Iter
 @lru_cache(maxsize=256)
 def insert_of(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """Return an INSERT that knows ON CONFLICT, in a dialect."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - takes memory where nobody needs it
+
+    return postgresql.insert(table)
 
 
 @lru_cache(maxsize=256)
