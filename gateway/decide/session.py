@@ -88,11 +88,12 @@ def _heard(
 
 
 def _is_newer(before: Said, evidence: Evidence, seq: int | None) -> bool:
+    """By number where there is one, else by time; a denial without a time counts from when it was received."""
     if before.seq is not None:
         return seq is not None and seq > before.seq
-    if seq is not None or before.captured_at is None or evidence.captured_at is None:
-        return True
-    return evidence.captured_at >= before.captured_at
+    is_denied = SessionState.DENIED in before.states.values()
+    since = before.captured_at or (before.received_at if is_denied else None)
+    return since is None or evidence.captured_at is None or evidence.captured_at >= since
 
 
 def _told(evidence: Evidence, category: Category, silence: SessionState) -> SessionState:

@@ -78,6 +78,19 @@ def test_state_follows_from_what_was_heard(signals: list[Any], expected: str) ->
     assert states(heard(*signals)) == expected
 
 
+@pytest.mark.parametrize("seq", [None, 1])
+@pytest.mark.parametrize("denied", [said("no", "no"), said("no", "no", captured_at=NOW)])
+def test_grant_captured_before_a_denial_without_a_number_is_late(denied: Evidence, seq: int | None) -> None:
+    known = heard(denied)
+    for seconds, expected in ((-1, "denied denied"), (1, "granted granted")):
+        granted = said("yes", "yes", captured_at=NOW + timedelta(seconds=seconds))
+        assert states(hear_session(known, granted, seq, NOW + timedelta(seconds=2))) == expected
+
+
+def test_grant_captured_before_the_banner_was_heard_of_counts() -> None:
+    assert states(heard(shown(), said("yes", "yes", captured_at=NOW - timedelta(seconds=9)))) == "granted granted"
+
+
 def test_grant_captured_before_a_denial_of_the_same_source_is_late() -> None:
     denied = said("no", "no", captured_at=NOW)
     granted = said("yes", "yes", captured_at=NOW - timedelta(seconds=1))
