@@ -49,6 +49,9 @@ def _without(source: Mapping[str, Any], table: Table, path: str, removed: set[st
             out[key] = _without_below(item, rule, path + key, removed)
         elif rule in (Field.METADATA, Field.ATTRIBUTES) and isinstance(item, list):
             out[key] = [entry for entry in item if not _opens_page(entry, path + key, removed)]
+        elif rule in (Field.METADATA, Field.ATTRIBUTES) and isinstance(item, dict):
+            named = {name: entry if isinstance(entry, dict) else {"name": name} for name, entry in item.items()}
+            out[key] = {name: item[name] for name in item if not _opens_page(named[name], path + key, removed)}
         else:
             out[key] = item
     return out

@@ -2,6 +2,8 @@
 
 import copy
 
+import pytest
+
 from gateway.redact.apply import Shape
 from gateway.redact.cut import replace_item_texts, without_own_entry, without_secrets
 from gateway.redact.verdict import Denied, Kind
@@ -54,6 +56,13 @@ def test_tokens_of_a_shopify_order_go() -> None:
     assert removed == ("cart_token", "checkout_token", "note_attributes[cart_token]", "order_status_url", "token")
     assert cut["note_attributes"] == [{"name": "a", "value": "b"}]
     assert cut["customer"] == {key: value for key, value in order["customer"].items() if key != "multipass_identifier"}
+
+
+@pytest.mark.parametrize("attributes", [{"cart_token": "t", "a": "b"}, {"1": {"name": "cart_token", "value": "t"}}])
+def test_tokens_in_attributes_that_are_an_object_go(attributes: dict[str, object]) -> None:
+    cut, removed = without_secrets(shopify_order(note_attributes=attributes), Shape.SHOPIFY_ORDER)
+    assert "note_attributes[cart_token]" in removed
+    assert cut["note_attributes"] == {name: value for name, value in attributes.items() if name == "a"}
 
 
 def test_item_text_is_replaced_by_the_sku() -> None:
