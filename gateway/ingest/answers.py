@@ -82,6 +82,11 @@ def answers_of(given: Mapping[str, object], names: Mapping[str, Category] = CATE
             notes.append(f"categories.{category}: given twice, differently")
             choice = Choice.DENIED
         found[category] = choice
+    for name in sorted(given.keys() - names.keys()):
+        meant = names.get(name.strip().lower())
+        if meant is not None and choice_of(given[name]) is Choice.DENIED:  # no grant is read from such a name
+            notes.append(f"categories.{meant}: denied by a name that is spelled otherwise")
+            found[meant] = Choice.DENIED
     return Answers(Choices(**found), tuple(notes))
 
 

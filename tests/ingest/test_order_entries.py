@@ -102,6 +102,12 @@ def test_contradiction_is_denied() -> None:
     assert evidence.note == "categories.analytics: given twice, differently"
 
 
+def test_refusal_by_a_name_that_is_spelled_otherwise_counts_and_a_grant_does_not() -> None:
+    refused, granted = own_categories(**{"marketing": True, " Marketing": False}), own_categories(Marketing=True)
+    assert (refused.choices.marketing, granted.choices.marketing) == (DENIED, UNKNOWN)
+    assert refused.note == "categories.marketing: denied by a name that is spelled otherwise"
+
+
 @pytest.mark.parametrize("version", [2, 0, "1", True, None, [1]], ids=ascii)
 def test_other_version_cannot_be_read(version: object) -> None:
     evidence = own(v=version)
