@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from gateway.errors import StartRefused
 from gateway.storage.driver import change
 
-BUSY_SECONDS: Final = 3.0  # stores give up after five; an answer of 503 has to come before that
+BUSY_SECONDS: Final = 3.0  # for a lock; stores give up after five, and an answer of 503 has to come before that
 _READERS: Final = 16
 _WRITER_CACHE_KIB: Final = 2_048
 _READER_CACHE_KIB: Final = 2_048  # each of them; the system caches the file for all
@@ -23,7 +23,7 @@ _STATEMENTS: Final = 512  # kept prepared: those for many rows are as many as th
 _POSTGRES_OPTIONS: Final = {
     # A host that freezes inside a transaction must not keep its locks.
     "idle_in_transaction_session_timeout": "10s",
-    "lock_timeout": "5s",
+    "lock_timeout": f"{BUSY_SECONDS}s",
     "statement_timeout": "60s",
     "synchronous_commit": "on",
     # A plan stays while its tables grow: one that reads a whole table is good for an empty one only. And where that is

@@ -21,6 +21,7 @@ Hear = Callable[[float, int], None]
 _BATCH: Final = 256
 _STEP: Final = 32  # larger batches are multiples of it: statements for each size are kept, so there must be few
 _MUCH: Final = 32  # waits before a second writer begins beside the first: few large transactions cost less than many
+LATE_SECONDS: Final = 1.0  # what waited behind a transaction that failed after so long is refused with it
 _PATIENCE_SECONDS: Final = 0.05  # or it begins when the first has been held up for so long
 
 
@@ -29,7 +30,8 @@ class Writers:
 
     No batch is waited for: the next one gathers while the last is being committed, and further threads only help
     where much waits or that takes long. A batch that fails is run again one by one, so that what cannot be written
-    spoils nothing else; handlers may therefore run more than once.
+    spoils nothing else; handlers may therefore run more than once. Where the database refuses after long, everything
+    that waits is refused.
     """
 
     def __init__(self, transact: Transact, *, threads: int = 1) -> None:
@@ -113,12 +115,20 @@ class Writers:
             results = self._transact(lambda connection: _run_all(connection, batch))
             self.hear(time.perf_counter() - began, len(batch))
         except NotRecorded as refused:
+            if time.perf_counter() - began > LATE_SECONDS:  # a store would not wait as long once more
+                batch += self._take_all()
             results = [refused] * len(batch)
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             results = [error] if len(batch) == 1 else [self._alone(waiting) for waiting in batch]
         for waiting, result in zip(batch, results, strict=True):
             waiting.result = result
         _tell(batch)
+
+    def _take_all(self) -> "list[_Handed]":
+        with self._changed:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            return waiting
 
     def _alone(self, waiting: "_Handed") -> Any:
         try:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import NotRecorded
+from gateway.storage import writing as writing_module
 from gateway.storage.writing import Writers
 
 
@@ -27,6 +28,16 @@ class Held:
         self.has_begun.set()
         if len(self.batches) == 1:
             assert self.may_end.wait(10)
+        return result
+
+
+class Failing(Held):
+    """The first transaction fails."""
+
+    def transact(self, job: Callable[[Any], Any]) -> Any:
+        result = super().transact(job)
+        if len(self.batches) == 1:
+            raise NotRecorded("the database is locked")
         return result
 
 
@@ -78,6 +89,22 @@ def test_closed_writers_refuse() -> None:
     writers.close()
     with pytest.raises(NotRecorded, match="stopping"):
         writers.submit(write, "late")
+
+
+@pytest.mark.parametrize(("late_seconds", "refused"), [(0.0, 3), (60.0, 1)])
+def test_what_waits_behind_a_failure_that_took_long_is_refused_with_it(
+    monkeypatch: pytest.MonkeyPatch, late_seconds: float, refused: int
+) -> None:
+    monkeypatch.setattr(writing_module, "LATE_SECONDS", late_seconds)
+    held = Failing()
+    writers = Writers(held.transact)
+    told: list[Any] = []
+    for item in ("first", "second", "third"):
+        writers.submit_then(write, item, told.append)
+        assert held.has_begun.wait(10)
+    held.may_end.set()
+    writers.close()
+    assert [isinstance(one, NotRecorded) for one in told] == [True] * refused + [False] * (3 - refused)
 
 
 def test_one_that_cannot_be_written_spoils_nothing_else() -> None:
