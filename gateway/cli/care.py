@@ -13,10 +13,12 @@ from gateway.cli.advice import about_store
 from gateway.cli.manage import check_store, with_database
 from gateway.cli.operate import SINCE, instant
 from gateway.errors import StartRefused
+from gateway.flow.reconcile import Report
 from gateway.model.counting import count
-from gateway.settings import load_settings
-from gateway.storage.copying import copy_database, rotate_keys
+from gateway.settings import load_settings, placed_url
+from gateway.storage.copying import copy_database, now_current, rotate_keys
 from gateway.storage.database import Database
+from gateway.storage.engines import is_same_place
 from gateway.storage.migrating import migrate
 from gateway.storage.ownership import Ownership
 
@@ -32,7 +34,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     databases = commands.add_parser("database", help="the database").add_subparsers(metavar="ACTION", required=True)
     text = "copy everything to another database, compare, and go on where an earlier copy stopped"
     copy = databases.add_parser("copy", parents=[common], help=text, description=text)
-    copy.add_argument("--to", required=True, metavar="URL", help="postgresql+psycopg://user:password@host/db")
+    copy.add_argument("--to", required=True, metavar="URL", help="as database.url is written in settings.toml")
     copy.set_defaults(run=_copy)
     text = "fetch from the store what no webhook brought"
     fetch = commands.add_parser("reconcile", parents=[common], help=text, description=text)
@@ -43,28 +45,27 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
-    settings = make_key(load_settings(arguments.settings))
+    settings = load_settings(arguments.settings)
 
     def job(database: Database) -> int:
-        keyring = open_stored_keyring(settings, database)
+        keyring = open_stored_keyring(make_key(settings), database)
         with _bar() as hear:
             return rotate_keys(database, keyring, hear, apart_seconds=_LOOK_AGAIN_SECONDS)
 
-    changed = with_database(settings, job)
-    verb = "is" if changed == 1 else "are"
-    print(f"{count(changed, 'row')} {verb} under the current key now; security.previous_keys may be emptied")
+    print(f"{now_current(with_database(settings, job))}; security.previous_keys may be emptied")
     return 0
 
 
 def _copy(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.settings)
-    if arguments.to == settings.database.url:
+    to = placed_url(arguments.to, settings.folder)
+    if is_same_place(settings.database.url, to):
         raise StartRefused("--to is the database that is copied")
     with ExitStack() as held:
-        for url in (settings.database.url, arguments.to):
+        for url in (settings.database.url, to):
             held.enter_context(closing(Ownership(url)))
-        migrate(arguments.to)
-        target = held.enter_context(closing(Database(arguments.to)))
+        migrate(to)
+        target = held.enter_context(closing(Database(to)))
         with _bar() as hear:
             copied = with_database(settings, lambda source: copy_database(source, target, hear))
     for one in copied:
@@ -74,19 +75,20 @@ def _copy(arguments: argparse.Namespace) -> int:
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:
-    settings = make_key(load_settings(arguments.settings))
+    settings = load_settings(arguments.settings)
     check_store(settings, arguments.store)
-    gateway = build(settings)
-    try:
-        with _bar() as hear:
-            report = gateway.reconcile(
+
+    def job(database: Database) -> Report:
+        gateway = build(make_key(settings), database=database)
+        with closing(gateway), _bar() as hear:
+            return gateway.reconcile(
                 arguments.store,
                 arguments.since,
                 is_dry=arguments.dry_run,
                 progress=lambda done, total: hear("changes", done, total),
             )
-    finally:
-        gateway.close()
+
+    report = with_database(settings, job)
     if report.failure:
         advice = about_store(report.failure)
         raise StartRefused(f"{arguments.store} could not be read to the end ({report.failure}); {advice}")

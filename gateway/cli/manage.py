@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gateway.bootstrap import make_key
 from gateway.errors import RequestInvalid
 from gateway.model.instant import as_text
 from gateway.settings import Settings, load_settings
@@ -91,7 +90,7 @@ def _token_revoke(arguments: argparse.Namespace) -> int:
 
 
 def _user_add(arguments: argparse.Namespace) -> int:
-    settings = make_key(load_settings(arguments.settings))
+    settings = load_settings(arguments.settings)
     for store_id in arguments.store:
         check_store(settings, store_id)
     password = sys.stdin.readline().rstrip("\n") if arguments.password_stdin else _asked()

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from gateway.bootstrap import make_key, make_targets
+from gateway.bootstrap import make_targets
 from gateway.cli.manage import check_store, with_database
 from gateway.errors import RequestInvalid
 from gateway.flow.policies import policy_of
@@ -130,7 +130,7 @@ def _show(result: WhatIf) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    settings = make_key(load_settings(arguments.settings))
+    settings = load_settings(arguments.settings)
     if arguments.destination not in make_targets(settings):
         raise RequestInvalid({"--destination": [f"there is no destination {arguments.destination} in the settings"]})
     state = DeliveryState(arguments.state)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.cli.advice import told
 from gateway.errors import GatewayError, SettingsInvalid
@@ -45,11 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, and not at every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - takes longer than a small command
+
+        print(parser.prog, version("consent-gateway"))
+        parser.exit()
+
+
 def _parser(command: str) -> argparse.ArgumentParser:
     """Know the room of `command`, or all of them when it is no command."""
     parser = argparse.ArgumentParser(
         prog="gateway", description="Applies the consent given at checkout to every server-side call a shop makes."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--settings",

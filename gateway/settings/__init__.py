@@ -1,6 +1,6 @@
 """settings.toml and the environment: what an operator sets, read once and handed on as frozen values."""
 
-from gateway.settings.reading import DEFAULT_PATH, load_settings, settings_path
+from gateway.settings.reading import DEFAULT_PATH, load_settings, placed_url, settings_path
 from gateway.settings.values import (
     DEFAULT_POLICY,
     ApiSettings,
@@ -29,5 +29,6 @@ __all__ = [
     "WorkerSettings",
     "decode_key",
     "load_settings",
+    "placed_url",
     "settings_path",
 ]

@@ -111,7 +111,7 @@ def _assembled(loaded: Mapping[str, Any], folder: Path) -> Settings:
     stores: tuple[StoreSettings, ...] = given.pop("stores", ())
     return Settings(
         folder=folder,
-        database=_placed(database, folder),
+        database=DatabaseSettings(url=placed_url(database.url, folder)),
         policy=policy,
         stores=tuple(replace(store, policy=_overlaid(policy, store.policy)) for store in stores),
         otlp_endpoint=telemetry.get("otlp_endpoint", ""),
@@ -125,7 +125,6 @@ def _overlaid(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return {**defaults, **given, **tables}
 
 
-def _placed(database: DatabaseSettings, folder: Path) -> DatabaseSettings:
-    if not database.url.startswith(_SQLITE):
-        return database
-    return DatabaseSettings(url=f"{_SQLITE}{folder / database.url.removeprefix(_SQLITE)}")
+def placed_url(url: str, folder: Path) -> str:
+    """Return a database URL whose relative path is that of a file in `folder`."""
+    return f"{_SQLITE}{folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url

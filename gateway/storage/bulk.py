@@ -65,7 +65,7 @@ def change_together(
         return
     dialect = connection.dialect
     given = [_insert_plan(statement, tuple(rows[0]), dialect).given(rows) for statement, rows in inserts if rows]
-    given += [_update_plan(table, "id", tuple(rows[0]), dialect).given(rows) for table, rows in updates if rows]
+    given += [_update_plan(table, tuple(rows[0]), dialect).given(rows) for table, rows in updates if rows]
     if given:
         named = {f"{at}_{name}": value for at, (_, one) in enumerate(given) for name, value in one.items()}
         change(connection, _joined(tuple(text for text, _ in given)), named)
@@ -89,11 +89,11 @@ def select_together(connection: Connection, wanted: Sequence[Wanted]) -> list[li
     return found
 
 
-def update_rows(connection: Connection, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
-    """Give each row that is named by `key` the values beside it; all rows name the same columns."""
+def update_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Give each row that is named by `id` the values beside it; all rows name the same columns."""
     if not rows:
         return
-    plan = _update_plan(table, key, tuple(rows[0]), connection.dialect)
+    plan = _update_plan(table, tuple(rows[0]), connection.dialect)
     if connection.dialect.name == "sqlite":
         change_each(connection, plan.text, [plan.values(row) for row in rows])
     else:
@@ -208,23 +208,21 @@ class _InsertPlan(_RowsPlan):
 
 
 class _UpdatePlan(_RowsPlan):
-    def __init__(self, table: Table, key: str, names: tuple[str, ...], dialect: Dialect) -> None:
-        columns = [table.c[name] for name in names if name != key]
-        super().__init__([*columns, table.c[key]], {}, dialect)
+    def __init__(self, table: Table, names: tuple[str, ...], dialect: Dialect) -> None:
+        columns = [table.c[name] for name in names if name != "id"]
+        super().__init__([*columns, table.c.id], {}, dialect)
         quote = dialect.identifier_preparer.quote
         changes = ", ".join(f"{quote(column.name)} = ?" for column in columns)
-        self.text = f"UPDATE {table.name} SET {changes} WHERE {quote(key)} = ?"  # noqa: S608 - own names
+        self.text = f"UPDATE {table.name} SET {changes} WHERE id = ?"  # noqa: S608 - own names
         picked = ", ".join(f"{quote(column.name)} = {_picked([column], dialect)}" for column in columns)
-        column = f"{table.name}.{quote(key)}"
-        kind = table.c[key].type.compile(dialect)
+        kind = table.c.id.type.compile(dialect)
         # The list says it once more, so that no plan reads the whole table.
-        is_named = f"{column} = given.{quote(key)} AND {column} = ANY(CAST(%(keys)s AS {kind}[]))"
+        is_named = f"{table.name}.id = given.id AND {table.name}.id = ANY(CAST(%(ids)s AS {kind}[]))"
         self.json_text = f"UPDATE {table.name} SET {picked} FROM {self.source} WHERE {is_named}"  # noqa: S608 - likewise
-        self._key = key
 
     def given(self, rows: Sequence[Row]) -> tuple[str, Row]:
         text, given = super().given(rows)
-        return text, given | {"keys": [row[self._key] for row in rows]}
+        return text, given | {"ids": [row["id"] for row in rows]}
 
 
 def _step(rows: int) -> int:
@@ -270,8 +268,8 @@ def _insert_plan(statement: Insert, columns: tuple[str, ...], dialect: Dialect) 
 
 
 @lru_cache(maxsize=64)
-def _update_plan(table: Table, key: str, columns: tuple[str, ...], dialect: Dialect) -> _UpdatePlan:
-    return _UpdatePlan(table, key, columns, dialect)
+def _update_plan(table: Table, columns: tuple[str, ...], dialect: Dialect) -> _UpdatePlan:
+    return _UpdatePlan(table, columns, dialect)
 
 
 @lru_cache(maxsize=256)

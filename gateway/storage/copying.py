@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from gateway.errors import GatewayError
+from gateway.model.counting import count
 from gateway.storage.database import Database
 from gateway.storage.keys import rewrap
 from gateway.storage.lists import is_in_rows, rows_parameter
@@ -83,10 +84,15 @@ def rotate_keys(database: Database, keyring: Keyring, progress: Progress, *, apa
     time.sleep(apart_seconds)
     if meanwhile := _rotate_once(database, keyring, progress):
         raise OtherKeyInUse(
-            f"{changed + meanwhile} rows are under the current key now, but {meanwhile} of them were written under "
-            "another meanwhile; restart every process with this security.key, then rotate again"
+            f"{now_current(changed + meanwhile)}, but {meanwhile} of them came under another meanwhile; restart every "
+            "process with this security.key, then rotate again"
         )
     return changed
+
+
+def now_current(rows: int) -> str:
+    """Say that so many rows are under the current key."""
+    return f"{count(rows, 'row')} {'is' if rows == 1 else 'are'} under the current key now"
 
 
 # What is sealed, and for which purpose.
@@ -172,7 +178,7 @@ def _give_out_after(connection: Connection, given_out: Mapping[str, int]) -> Non
 def _compare(source: Database, target: Database) -> None:
     for table in metadata.sorted_tables:
         if _count(source, table) != _count(target, table):
-            counts = f"{table.name} has {_count(target, table)} rows of {_count(source, table)}"
+            counts = f"{table.name} has {count(_count(target, table), 'row')} of {_count(source, table)}"
             raise CopyDiffers(f"{counts}; {_WRITTEN}")
         after: list[Any] = []
         while rows := _following(source, table, after):

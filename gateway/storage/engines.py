@@ -51,6 +51,14 @@ def parse_url(url: str) -> URL:
     raise StartRefused(_URL_NEEDED)
 
 
+def is_same_place(one: str, other: str) -> bool:
+    """Whether two database URLs name the same file, or are the same word for word."""
+    urls = parse_url(one), parse_url(other)
+    if any(url.get_backend_name() != "sqlite" for url in urls):
+        return urls[0] == urls[1]
+    return sqlite_path(urls[0]).resolve() == sqlite_path(urls[1]).resolve()
+
+
 def sqlite_path(url: URL) -> Path:
     """Return the file that an SQLite URL names."""
     return Path(str(url.database))

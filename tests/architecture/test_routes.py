@@ -15,6 +15,7 @@ from tests.shops import open_shop, settings_for
 
 # Each with the reason why anybody may come here.
 PUBLIC = {
+    ("GET", "/"),  # only says where the pages are
     ("POST", "/webhooks/<store_id>"),  # the signature is the credential
     ("POST", "/consent/<store_id>"),  # browsers; their origin is checked
     ("OPTIONS", "/consent/<store_id>"),

@@ -189,6 +189,22 @@ def test_copy_to_what_is_no_database_says_how_one_is_given(place: Place, url: st
     )
 
 
+def test_copy_to_itself_is_refused_whatever_the_file_is_called(place: Place) -> None:
+    place.run("migrate")
+
+    for path in ("instance/gateway.db", place.folder / "instance" / ".." / "instance" / "gateway.db"):
+        done = place.run("database", "copy", "--to", f"sqlite:///{path}")
+
+        assert (done.code, done.err) == (1, "gateway: --to is the database that is copied\n")
+
+
+def test_copy_goes_beside_the_settings(place: Place) -> None:
+    place.run("migrate")
+
+    assert place.run("database", "copy", "--to", "sqlite:///copy/gateway.db").code == 0
+    assert (place.folder / "copy" / "gateway.db").is_file()
+
+
 @pytest.mark.parametrize("url", ["sqlite:///settings.toml/gateway.db", "sqlite:///folder"])
 def test_place_where_no_file_can_be_is_told(place: Place, url: str) -> None:
     (place.folder / "folder").mkdir()
@@ -214,11 +230,24 @@ def test_file_that_is_no_database_is_left_as_it_is(place: Place) -> None:
     assert file.read_text() == "notes of somebody, and more than a few of them"
 
 
-def test_command_before_there_is_a_database_says_what_makes_it(place: Place) -> None:
-    done = place.run("token", "list")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("token", "list"),
+        ("user", "add", "ada", "--password-stdin"),
+        ("key", "rotate"),
+        ("replay", "--destination", "away", "--since", "2026-11-21"),
+        ("reconcile", "--store", "acme", "--since", "2026-11-21"),
+    ],
+)
+def test_command_before_there_is_a_database_makes_nothing(place: Place, arguments: tuple[str, ...]) -> None:
+    place.write(f'{STORE}[[destinations]]\nid = "away"\nurl = "https://sink.example"\n')
+
+    done = place.run(*arguments, stdin="correct horse battery\n")
 
     assert (done.code, done.out) == (1, "")
     assert "the database file cannot be opened; run `gateway migrate` when there is none yet" in done.err
+    assert [path.name for path in place.folder.iterdir()] == ["settings.toml"]
 
 
 def test_unmigrated_database_says_which_command_helps(place: Place) -> None:
@@ -268,7 +297,7 @@ def test_unreadable_key_is_not_replaced(place: Place) -> None:
     key = place.folder / "instance" / "key"
     key.write_text("this is no key\n")
 
-    done = place.run("user", "add", "ada", "--password-stdin", stdin="correct horse battery\n")
+    done = place.run("key", "rotate")
 
     assert done.code == 1
     assert done.err == f"gateway: {key} holds no key: 32 bytes in base64; restore it, it opens what is kept\n"

@@ -5,6 +5,7 @@ import json
 import re
 import stat
 from collections.abc import Iterator
+from importlib.metadata import version
 from itertools import repeat
 from pathlib import Path
 
@@ -264,3 +265,9 @@ def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, arguments: tuple[s
 
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("usage: gateway")
+
+
+def test_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = Place(folder=tmp_path, port=0).run_alone("--version")
+
+    assert (done.code, done.out) == (0, f"gateway {version('consent-gateway')}\n")

@@ -1,6 +1,7 @@
 """Every view is known, guarded and throttled, once per application."""
 
-from flask import Flask
+from flask import Flask, redirect, url_for
+from flask.typing import ResponseReturnValue
 
 from gateway.web.admin import (
     account,
@@ -24,9 +25,14 @@ _VIEWS = (sign_in, welcome, orders, deliveries, actions, sessions, policies, fin
 
 
 def register_admin(app: Flask, gateway: Running) -> None:
-    """Add the pages under /admin to `app`."""
+    """Add the pages under /admin to `app`, and the way to them."""
     app.extensions["gateway_admin"] = gateway
     set_up_guard(app, gateway)
     set_up_pages(app)
     app.register_blueprint(pages)
+    app.add_url_rule("/", view_func=_to_pages, methods=["GET"])
     set_up_throttle(app, gateway)
+
+
+def _to_pages() -> ResponseReturnValue:
+    return redirect(url_for("admin.home"))

@@ -61,7 +61,9 @@ def test_no_address_breaks_a_page(anywhere: Pages, junk: str) -> None:
         assert owner.get(f"/admin/{path}/{quote(junk)}").status_code in (308, 400, 404), path
 
 
-@pytest.mark.parametrize("path", ["/admin", "/admin//orders", "/admin/orders/", "//admin/orders", "/consent//acme"])
+@pytest.mark.parametrize(
+    "path", ["/", "/admin", "/admin//orders", "/admin/orders/", "//admin/orders", "/consent//acme"]
+)
 def test_no_answer_leads_to_the_host_that_a_request_names(pages: Pages, path: str) -> None:
     answer = pages.app.test_client().get(path, headers={"Host": "evil.example"})
     assert "evil.example" not in answer.headers.get("Location", "")

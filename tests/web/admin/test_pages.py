@@ -249,3 +249,8 @@ def test_a_list_of_a_store_that_is_not_there_says_so(shown: Pages, path: str) ->
     assert answer.status_code == 404
     assert "There is no such page, order or store" in answer.text
     assert shown.as_role(Role.VIEWER).get(f"/admin/{path}?store=").status_code == 200
+
+
+def test_the_bare_address_leads_to_the_pages(pages: Pages) -> None:
+    answer = pages.app.test_client().get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
