@@ -78,8 +78,8 @@ def denied_categories(evidence: Evidence) -> tuple[Category, ...]:
 
 def is_resolved_unasked(evidence: Evidence) -> bool:
     """Whether a category may be granted until it is refused: where the law asks for no answer."""
-    is_opt_in = bool(evidence.region) and regime_of(evidence.region) is Regime.OPT_IN
-    return evidence.basis is Basis.OPT_OUT_DEFAULT and not is_opt_in
+    may_be_opt_in = bool(evidence.region) and regime_of(evidence.region) is not Regime.OPT_OUT
+    return evidence.basis is Basis.OPT_OUT_DEFAULT and not may_be_opt_in
 
 
 def lowered_by(evidence: Evidence, channel: Channel) -> str:
@@ -114,7 +114,6 @@ def with_gpc_rule(evidence: Evidence, rule: GpcRule) -> Evidence:
         and before is not None
         and evidence.basis in (Basis.EXPLICIT, Basis.GPC)
         and evidence.state is SignalState.ANSWERED
-        and bool(evidence.region)
         and regime_of(evidence.region) is Regime.OPT_IN
     )
     if not counts or before is None or before.marketing is not Choice.GRANTED:

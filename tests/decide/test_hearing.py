@@ -130,4 +130,5 @@ def test_gpc_denies_marketing_unless_the_policy_lets_an_opt_in_grant_stand() -> 
     assert with_gpc_rule(under_gpc, GpcRule.ALWAYS).choices.marketing is Choice.DENIED
     assert with_gpc_rule(under_gpc, GpcRule.REGIME).choices.marketing is Choice.GRANTED
     assert with_gpc_rule(replace(under_gpc, region="US-CA"), GpcRule.REGIME).choices.marketing is Choice.DENIED
-    assert with_gpc_rule(replace(under_gpc, region=""), GpcRule.REGIME).choices.marketing is Choice.DENIED
+    for unknown in ("", "California", "CA"):
+        assert with_gpc_rule(replace(under_gpc, region=unknown), GpcRule.REGIME).choices.marketing is Choice.DENIED

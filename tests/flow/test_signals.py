@@ -327,9 +327,10 @@ def test_withdrawal_takes_back_what_an_opt_out_regime_had_granted(open_: Open) -
     assert visitor.shop.sender.requests == []
 
 
-def test_opt_out_default_grants_nothing_where_the_law_asks_first(open_: Open) -> None:
+@pytest.mark.parametrize("region", ["DE", "AUT", "CA-Quebec"])
+def test_opt_out_default_grants_nothing_where_the_law_may_ask_first(open_: Open, region: str) -> None:
     visitor = open_(unknown="allow", hold_seconds=0)
-    entry = an_entry(ALL, state="pending", basis="opt_out_default", region="DE")
+    entry = an_entry(ALL, state="pending", basis="opt_out_default", region=region)
     visitor.shop.post(a_woo_order(1, entry))
     visitor.shop.dispatch()
     assert visitor.shop.states() == [("suppressed", "all_purposes_denied")]
