@@ -168,8 +168,9 @@ def test_draft_is_ignored_and_kept_nowhere(status: str) -> None:
     assert (webhook.ignored, webhook.order, webhook.payload) == ("draft", None, {})
 
 
-def test_error_object_of_any_topic_is_ignored() -> None:
-    error = {"code": "rest_no_route", "message": "No route was found.", "data": {"status": 404}}
+@pytest.mark.parametrize("data", [{"status": 404}, None, [], ""], ids=str)
+def test_error_object_of_any_topic_is_ignored(data: object) -> None:
+    error = {"code": "rest_no_route", "message": "No route was found.", "data": data}
     assert parse_body("subscription.updated", error).ignored == "error_object"
 
 
