@@ -71,6 +71,8 @@ def test_tc_string_that_breaks_the_rules_says_nothing(text: str, why: str) -> No
         ("DBABLA~CVQVAAAAAACA.YA", DENIED, DENIED, True),
         ("DBABLA~CVQqAAAAAACA.QA", UNKNOWN, UNKNOWN, False),
         ("DBABBg~BUUAAACA.YA", DENIED, DENIED, True),
+        ("DBABLA~CVQmAAAAAACA.QA", DENIED, DENIED, False),
+        ("DBABBg~BUkAAACA.QA", DENIED, DENIED, False),
         ("DBABRg~BVkAABA", DENIED, UNKNOWN, False),
         ("DBABSYA~BQBA.AAA", UNKNOWN, DENIED, False),
         ("DBABTA~1YYN", DENIED, DENIED, False),
@@ -113,6 +115,8 @@ def test_fibonacci_number_without_end_is_refused() -> None:
         ("13l3l3l3l1l1", UNKNOWN, UNKNOWN, SignalState.PENDING),
         ("13p3t3p3p5l1", UNKNOWN, UNKNOWN, SignalState.PENDING),
         ("11v1u1n1v1", GRANTED, DENIED, SignalState.ANSWERED),
+        ("13i3y1r1r5l1", DENIED, DENIED, SignalState.ANSWERED),
+        ("13j3z1r1r5l1", UNKNOWN, UNKNOWN, SignalState.ANSWERED),
     ],
 )
 def test_gcd_tells_updates_not_defaults(text: str, marketing: Choice, analytics: Choice, state: SignalState) -> None:

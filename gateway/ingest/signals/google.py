@@ -12,9 +12,10 @@ _GCS: Final = re.compile(r"G1([01-])([01-])")
 _GCD: Final = re.compile(r"[0-9]{2}([a-z])[0-9]([a-z])[0-9]([a-z])[0-9]([a-z])[0-9a-zA-Z]*")
 _DIGITS: Final = {"1": Choice.GRANTED, "0": Choice.DENIED, "-": Choice.UNKNOWN}
 
-# Letter -> what an update said; l, p and t tell of defaults only, and a default is no answer.
+# Letter -> what an update said; l, p and t tell of defaults only, and a default is no answer. The last two bits of a
+# letter are the update: where they refuse, a letter that was never seen is believed, and nowhere else.
 _UPDATES: Final = {
-    **dict.fromkeys("mqu", Choice.DENIED),
+    **dict.fromkeys("aeimquy", Choice.DENIED),
     **dict.fromkeys("nrv", Choice.GRANTED),
 }
 

@@ -18,18 +18,18 @@ _OPTED_OUT: Final = 1
 _USP: Final = 6  # a US Privacy string as it is: `1YYN`
 _GPC_SUBSECTION: Final = 1
 
-_SALE_MARKETING: Final = {12: Category.SALE_OF_DATA, 14: Category.MARKETING}
-_SALE_MARKETING_14: Final = {14: Category.SALE_OF_DATA, 16: Category.MARKETING}
-_SALE_MARKETING_16: Final = {16: Category.SALE_OF_DATA, 18: Category.MARKETING}
+_SALE: Final = (Category.SALE_OF_DATA,)
+# To share is to advertise across sites, and a sale to those who call it so.
+_SHARING: Final = (Category.SALE_OF_DATA, Category.MARKETING)
+_TARGETED: Final = (Category.MARKETING,)
 
-# Section -> where its core holds two-bit opt-outs, and what they refuse. Sharing (usnat at 20, California at 14) is
-# advertising across sites, so it refuses marketing like targeted advertising does.
-_OPT_OUTS: Final[Mapping[int, Mapping[int, Category]]] = {
-    7: {18: Category.SALE_OF_DATA, 20: Category.MARKETING, 22: Category.MARKETING},
-    8: _SALE_MARKETING,
-    **dict.fromkeys((9, 10, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23), _SALE_MARKETING),
-    **dict.fromkeys((11, 18), _SALE_MARKETING_14),
-    **dict.fromkeys((24, 25, 26, 27), _SALE_MARKETING_16),
+# Section -> where its core holds two-bit opt-outs, and what they refuse.
+_OPT_OUTS: Final[Mapping[int, Mapping[int, tuple[Category, ...]]]] = {
+    7: {18: _SALE, 20: _SHARING, 22: _TARGETED},
+    8: {12: _SALE, 14: _SHARING},
+    **dict.fromkeys((9, 10, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23), {12: _SALE, 14: _TARGETED}),
+    **dict.fromkeys((11, 18), {14: _SALE, 16: _TARGETED}),
+    **dict.fromkeys((24, 25, 26, 27), {16: _SALE, 18: _TARGETED}),
 }
 # Utah, Virginia and Florida have no second segment; that of Indiana, Kentucky and Rhode Island is not about GPC.
 _WITHOUT_GPC: Final = frozenset((9, 11, 13, 25, 26, 27))
@@ -52,19 +52,19 @@ def read_gpp(text: str) -> Evidence:
 
 def _with_section(evidence: Evidence, section_id: int, section: str) -> Evidence:
     if section_id == _USP and section[2:3] in ("Y", "y"):
-        return _refused(evidence, Category.SALE_OF_DATA, Category.MARKETING)
+        return _refused(evidence, _SHARING)
     if section_id not in _OPT_OUTS:
         return evidence if section_id == _USP else noted(evidence, f"section {section_id}: not read")
     core, *others = section.split(".")
-    for position, category in _OPT_OUTS[section_id].items():
+    for position, categories in _OPT_OUTS[section_id].items():
         bits = Bits(core)
         bits.skip_to(position)
-        evidence = _refused(evidence, category) if bits.read(2) == _OPTED_OUT else evidence
+        evidence = _refused(evidence, categories) if bits.read(2) == _OPTED_OUT else evidence
     has_gpc = section_id not in _WITHOUT_GPC and any(map(_is_gpc, others))
     return replace(with_gpc(evidence), state=SignalState.ANSWERED) if has_gpc else evidence
 
 
-def _refused(evidence: Evidence, *categories: Category) -> Evidence:
+def _refused(evidence: Evidence, categories: tuple[Category, ...]) -> Evidence:
     choices = evidence.choices
     for category in categories:
         choices = choices.with_choice(category, Choice.DENIED)
