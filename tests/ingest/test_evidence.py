@@ -21,6 +21,7 @@ COOKIEBOT = (
 )
 COOKIEYES = "cookieyes-consent=consentid:x,consent:yes,action:{},necessary:yes,functional:no,analytics:yes,{}"
 ONETRUST = "OptanonConsent=isGpcEnabled={}&groups=C0001%3A1%2CC0002%3A1%2CC0003%3A0%2CC0004%3A1%2CC0005%3A{}"
+CHECKBOX, VIEWED = "cookielawinfo-checkbox-", "; viewed_cookie_policy="
 CLOSED = "; OptanonAlertBoxClosed=2026-01-01T00:00:00Z"
 
 
@@ -180,6 +181,37 @@ COOKIES = {
     "onetrust-anew": (ONETRUST.format(0, 1) + "&AwaitingReconsent=true" + CLOSED, UNKNOWN, UNKNOWN),
     "two-scopes": ("wp_consent_marketing=allow; wp_consent_marketing=deny", DENIED, UNKNOWN),
     "two-platforms": (f"{COOKIEBOT}; wp_consent_marketing=allow; wp_consent_statistics=allow", DENIED, GRANTED),
+    "complianz-of-a-network": ("cmplz_rt_marketing=deny; cmplz_rt_statistics=allow", DENIED, GRANTED),
+    "cookiebot-spelled-as-json": (
+        'CookieConsent={"stamp": "x", "statistics": false, "marketing": true}',
+        GRANTED,
+        DENIED,
+    ),
+    "react-declined": ("CookieConsent=false", DENIED, DENIED),
+    "cookieconsent-declined": ("cookieconsent_status=deny", DENIED, DENIED),
+    "cookieconsent-dismissed": ("cookieconsent_status=dismiss", UNKNOWN, UNKNOWN),
+    "cookieyes-in-quotes": (
+        'cookieyes-consent="consent:no, action:yes, analytics:yes, advertisement:no"',
+        DENIED,
+        GRANTED,
+    ),
+    "cookie-law-info": (f"{CHECKBOX}analytics=yes; {CHECKBOX}advertisement=no{VIEWED}yes", DENIED, GRANTED),
+    "cookie-law-info-open": (f"{CHECKBOX}analytics=yes; {CHECKBOX}advertisement=yes", UNKNOWN, UNKNOWN),
+    "cookie-law-info-declined": (f"{CHECKBOX}analytics=yes; {CHECKBOX}advertisement=yes{VIEWED}no", DENIED, DENIED),
+    "iubenda": (
+        "_iub_cs-1=%7B%22purposes%22%3A%7B%221%22%3Atrue%2C%224%22%3Afalse%2C%225%22%3Atrue%7D%7D",
+        GRANTED,
+        DENIED,
+    ),
+    "iubenda-at-once": ("_iub_cs-s1=%7B%22consent%22%3Afalse%7D", DENIED, DENIED),
+    "iubenda-broken": ("_iub_cs-1=%7B%22purposes%22", UNKNOWN, UNKNOWN),
+    "onetrust-us": (f"{ONETRUST.format(0, 1)}%2CSPD_BG%3A0{CLOSED}", DENIED, GRANTED),
+    "tc-refuses": (f"euconsent-v2={TC_NONE}; wp_consent_marketing=allow; wp_consent_statistics=allow", DENIED, DENIED),
+    "tc-alone": (f"euconsent-v2={TC_MEASURED}", DENIED, UNKNOWN),
+    "tc-grants": (f"euconsent-v2={TC_ALL}; wp_consent_marketing=allow", GRANTED, UNKNOWN),
+    "usp-refuses": ("usprivacy=1YYN; wp_consent_marketing=allow", DENIED, UNKNOWN),
+    "usp-silent": ("usprivacy=1YNN; wp_consent_marketing=allow", GRANTED, UNKNOWN),
+    "gpp-refuses": ("__gpp=DBABLA~CVQVAAAAAACA.YA; wp_consent_statistics=allow", DENIED, GRANTED),
     "none": ("foo=bar", UNKNOWN, UNKNOWN),
 }
 
@@ -188,6 +220,11 @@ COOKIES = {
 def test_cookie_is_read(name: str) -> None:
     text, marketing, analytics = COOKIES[name]
     assert gating(EVIDENCE["cookie"](text)) == (marketing, analytics)
+
+
+def test_refusal_of_a_consent_string_in_a_cookie_is_an_answer() -> None:
+    evidence = EVIDENCE["cookie"]("__gpp=DBABLA~CVQVAAAAAACA.YA")
+    assert (evidence.state, evidence.gpc, evidence.choices.sale_of_data) == (SignalState.ANSWERED, True, DENIED)
 
 
 def test_implied_cookie_is_implied() -> None:

@@ -40,7 +40,7 @@ EVIDENCE: Final[Mapping[str, Callable[[str], Evidence]]] = MappingProxyType(
         "gcs": read_gcs,
         "gcd": read_gcd,
         "usp": read_usp,
-        "cookie": read_cookie,
+        "cookie": partial(read_cookie, strings={"euconsent-v2": read_tc, "__gpp": read_gpp, "usprivacy": read_usp}),
     }
 )
 

@@ -18,18 +18,22 @@ _OPTED_OUT: Final = 1
 _USP: Final = 6  # a US Privacy string as it is: `1YYN`
 _GPC_SUBSECTION: Final = 1
 
+Refused = tuple[Category, ...]
 _SALE: Final = (Category.SALE_OF_DATA,)
-# To share is to advertise across sites, and a sale to those who call it so.
-_SHARING: Final = (Category.SALE_OF_DATA, Category.MARKETING)
+_SHARING: Final = (Category.SALE_OF_DATA, Category.MARKETING)  # to share is to advertise across sites, and to sell
 _TARGETED: Final = (Category.MARKETING,)
 
+_AT_12: Final = {12: _SALE, 14: _TARGETED}
+_AT_14: Final = {14: _SALE, 16: _TARGETED}
+_AT_16: Final = {16: _SALE, 18: _TARGETED}
+
 # Section -> where its core holds two-bit opt-outs, and what they refuse.
-_OPT_OUTS: Final[Mapping[int, Mapping[int, tuple[Category, ...]]]] = {
+_OPT_OUTS: Final[Mapping[int, Mapping[int, Refused]]] = {
     7: {18: _SALE, 20: _SHARING, 22: _TARGETED},
     8: {12: _SALE, 14: _SHARING},
-    **dict.fromkeys((9, 10, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23), {12: _SALE, 14: _TARGETED}),
-    **dict.fromkeys((11, 18), {14: _SALE, 16: _TARGETED}),
-    **dict.fromkeys((24, 25, 26, 27), {16: _SALE, 18: _TARGETED}),
+    **dict.fromkeys((9, 10, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23), _AT_12),
+    **dict.fromkeys((11, 18), _AT_14),
+    **dict.fromkeys((24, 25, 26, 27), _AT_16),
 }
 # Utah, Virginia and Florida have no second segment; that of Indiana, Kentucky and Rhode Island is not about GPC.
 _WITHOUT_GPC: Final = frozenset((9, 11, 13, 25, 26, 27))
@@ -64,7 +68,7 @@ def _with_section(evidence: Evidence, section_id: int, section: str) -> Evidence
     return replace(with_gpc(evidence), state=SignalState.ANSWERED) if has_gpc else evidence
 
 
-def _refused(evidence: Evidence, categories: tuple[Category, ...]) -> Evidence:
+def _refused(evidence: Evidence, categories: Refused) -> Evidence:
     choices = evidence.choices
     for category in categories:
         choices = choices.with_choice(category, Choice.DENIED)
