@@ -119,6 +119,20 @@ def test_answers_on_one_connection_come_in_order(gateway: Gateway) -> None:
     assert answers(talk(gateway, both)) == [(200, "accepted"), (200, "ignored")]
 
 
+def test_old_protocol_is_spoken_too(gateway: Gateway) -> None:
+    """WordPress asks for HTTP/1.0."""
+    said = talk(gateway, a_webhook(1).request("localhost").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    assert (said.split()[1], b'"accepted"' in said) == (b"200", True)
+
+
+@pytest.mark.parametrize("path", [f"/webhooks/{STORE}/", f"/webhooks//{STORE}", f"/Webhooks/{STORE}", "/webhooks"])
+def test_path_that_is_nearly_right_is_no_success_to_a_store(gateway: Gateway, path: str) -> None:
+    """WooCommerce takes 301 and 302 for success and does not follow them: its orders would be gone."""
+    webhook = a_webhook(1)
+    said = talk(gateway, head(*headers_of(webhook), f"Content-Length: {len(webhook.body)}", path=path) + webhook.body)
+    assert int(said.split()[1]) == 404
+
+
 def held(url: str) -> "closing[sqlite3.Connection]":
     """Somebody else who writes to the database, and does not end."""
     other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
