@@ -35,7 +35,7 @@ from gateway.storage.reconciling import ORDERS, WEBHOOKS, days_of, read_mark
 from gateway.storage.removed import cancel_removed
 from gateway.storage.retention import Ages, drop_old_rows
 from gateway.storage.statements import Connection, Row
-from gateway.storage.stranded import free_heads, stranded_heads
+from gateway.storage.stranded import end_lost, free_heads, lost_endings, stranded_heads
 from gateway.storage.tokens import TokenScope, scope_of_token
 from gateway.storage.waiting import OVERLOAD_SECONDS, is_overloaded
 
@@ -282,7 +282,11 @@ class Gateway:
         return drop_old_rows(self.database, ages, is_stopping=self._is_stopping.is_set)
 
     def sweep(self) -> int:
-        """Let streams go of which nothing could be claimed; return how many there were, which should be none."""
+        """Let streams go of which nothing could be claimed, and return how many; end what a lost worker should have."""
+        now = self.database.now()
+        lost = self.database.read(lambda connection: lost_endings(connection, now=now))
+        if lost:
+            self.database.write(lambda connection: end_lost(connection, lost, now=now))
         heads = self.database.read(stranded_heads)
         if heads:
             self.database.write(lambda connection: free_heads(connection, heads, now=self.database.now()))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -64,3 +65,16 @@ def test_a_destination_that_fails_for_long_is_told_and_opened_by_a_try(
     shop.gateway.tell_pauses()
     assert told(caplog) == [("destination_resumed", None)]
     assert {state for state, _ in shop.states()} == {"delivered"}
+
+
+def test_what_a_lost_worker_was_sending_ends_when_its_destination_is_removed(shop: Shop) -> None:
+    shop.post(a_woo_order(1, an_entry(ALL)))
+    shop.decided()
+    later = open_shop(replace(shop.settings, destinations=()))
+    later.gateway.cancel_removed()
+    later.gateway.sweep()
+    assert [state for state, _ in shop.states()] == ["sending"]
+    later.clock.pass_by(seconds=61)
+    later.gateway.sweep()
+    later.gateway.close()
+    assert shop.states() == [("cancelled", "destination_removed")]

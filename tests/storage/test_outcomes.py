@@ -1,10 +1,13 @@
 """Outcomes: what is written of an attempt, when bodies go, and what ends while it is being sent."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage.database import Database
 from gateway.storage.outcomes import Settled, settle
+from gateway.storage.stranded import end_lost, lost_endings
 from gateway.storage.tables import attempts
 from gateway.storage.waiting import cancel
 from tests.storage.deliveries import (
@@ -109,6 +112,35 @@ def test_cancelled_while_being_sent_ends_when_its_worker_is_lost(any_database: D
     assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
 
 
+def test_cancelled_while_being_sent_ends_although_nobody_may_claim_it(any_database: Database) -> None:
+    body_id = a_body(any_database)
+    enqueue(any_database, a_delivery(topic="first", body_id=body_id), a_delivery(topic="second"))
+    claim(any_database)
+    _cancel_first(any_database)
+    assert _end_lost(any_database, now=NOW + LEASE - SECOND) == 0
+    assert _end_lost(any_database, now=NOW + LEASE) == 1
+    assert states(any_database) == {"first": "cancelled", "second": "due"}
+    assert body_ids(any_database) == []
+
+
+def test_a_lost_lease_alone_ends_nothing(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    fail(any_database, claimed)
+    claim(any_database, now=NOW + SECOND)
+    assert _end_lost(any_database, now=NOW + 2 * LEASE) == 0
+    assert states(any_database) == {"first": "sending"}
+
+
+def test_what_was_taken_over_is_not_ended_as_lost(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    _cancel_first(any_database)
+    finish(any_database, claimed)
+    any_database.write(lambda connection: end_lost(connection, [claimed.id], now=NOW + LEASE))
+    assert states(any_database) == {"first": "delivered"}
+
+
 def test_a_refusal_ends_a_delivery(any_database: Database) -> None:
     enqueue(any_database, a_delivery(topic="first"))
     [claimed] = claim(any_database)
@@ -121,3 +153,9 @@ def _cancel_first(database: Database) -> None:
     database.write(
         lambda c: cancel(c, ids, state=DeliveryState.CANCELLED, reason="withdrawn", drop_bodies=True, now=NOW)
     )
+
+
+def _end_lost(database: Database, *, now: datetime) -> int:
+    ids = database.read(lambda connection: lost_endings(connection, now=now))
+    database.write(lambda connection: end_lost(connection, ids, now=now))
+    return len(ids)
