@@ -205,6 +205,14 @@ class _Transport(HTTPAdapter):
     def cert_verify(self, *_: Any) -> None:
         """Leave TLS to the connections, which always verify."""
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Take the answer as it is: the library also guesses an encoding, and trips over some `Content-Type`s."""
+        response = requests.Response()
+        response.status_code, response.raw = resp.status, resp
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.request, response.url = req, str(req.url)
+        return response
+
     def request_url(self, request: Any, *_: Any) -> str:
         return str(request.route.target)
 

@@ -170,6 +170,12 @@ def test_garbage_is_a_bad_response(sender: Sender, garbage: bytes) -> None:
         assert failure_of(sender, receiver.url) == "bad_response"
 
 
+@pytest.mark.parametrize("value", ["text/html; charset", "text/html; charset=\xff", ";;=;", '"', "x" * 4_000])
+def test_content_type_of_an_answer_does_not_matter(sender: Sender, value: str) -> None:
+    with Receiver([answer(200, b"ok", Content_Type=value)]) as receiver:
+        assert sender.send(a_request(receiver.url)).body == b"ok"
+
+
 def test_interim_answers_are_passed_over(sender: Sender) -> None:
     with Receiver([raw(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")]) as receiver:
         assert sender.send(a_request(receiver.url)).status_code == 204
