@@ -163,7 +163,8 @@ class Connections:
             return sock
         try:
             sock.settimeout(deadline.left_seconds(Failure.CONNECT_TIMEOUT))
-            return self._tls.wrap_socket(sock, server_hostname=origin.host)
+            # Certificates name hosts without a last dot: https://www.rfc-editor.org/rfc/rfc6066#section-3
+            return self._tls.wrap_socket(sock, server_hostname=origin.host.rstrip("."))
         except TimeoutError:
             _close([sock])
             raise failed(Failure.CONNECT_TIMEOUT) from None

@@ -345,7 +345,7 @@ def tls_sender(tls: ssl.SSLContext, *, timeout_seconds: float = 5) -> Sender:
     return Sender(timeout_seconds=timeout_seconds, allow_private=True, tls=tls, resolve=loopback)
 
 
-@pytest.mark.parametrize("host", ["shop.example", "SHOP.example", "127.0.0.1"])
+@pytest.mark.parametrize("host", ["shop.example", "SHOP.example", "shop.example.", "127.0.0.1"])
 def test_trusted_certificate_is_accepted_and_the_connection_kept(
     server_side: ssl.SSLContext, client_side: ssl.SSLContext, host: str
 ) -> None:
