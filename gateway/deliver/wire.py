@@ -14,6 +14,7 @@ _CHUNK_BYTES = 65_536
 _MAX_LINE_BYTES = 4_096
 _MAX_INTERIM_ANSWERS = 8
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_END_BYTES = 4
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
@@ -99,8 +100,10 @@ class Wire:
         )
 
     def _read_head(self) -> tuple[int, int, list[tuple[str, str]]]:
-        while not (end := _END_OF_HEAD.search(self._buffer)):
-            if len(self._buffer) > MAX_HEAD_BYTES:
+        searched = 0  # so much holds no end: a head that drips in is not searched from its beginning for every byte
+        while not (end := _END_OF_HEAD.search(self._buffer, max(0, searched - _END_BYTES + 1))):
+            searched = len(self._buffer)
+            if searched > MAX_HEAD_BYTES:
                 raise failed(Failure.BAD_RESPONSE)
             self._fill_or_fail()
         head = bytes(self._buffer[: end.start()])

@@ -33,6 +33,22 @@ PIECES = st.sampled_from(
 )
 
 
+class Pieces(socket.socket):
+    """A socket that takes everything and gives `data`, so many bytes at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._pieces = iter([data[start : start + size] for start in range(0, len(data), size)])
+
+    def settimeout(self, value: float | None) -> None:
+        """Wait for nothing."""
+
+    def sendall(self, *_: object) -> None:
+        """Take everything."""
+
+    def recv(self, *_: int) -> bytes:
+        return next(self._pieces, b"")
+
+
 def exchange(data: bytes, max_body_bytes: int = 100) -> Answer:
     here, there = socket.socketpair()
     with here, there:
@@ -89,6 +105,14 @@ def test_answer_that_ends_anywhere_is_cut_off(cut: int) -> None:
     assert len(whole) == 60
     with pytest.raises(DeliveryFailed, match="cut_off"):
         exchange(whole[:cut])
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_answer_that_comes_in_pieces_is_read_as_a_whole(size: int, end: bytes) -> None:
+    interim, head = b"HTTP/1.1 103 Hints" + 2 * end, b"HTTP/1.1 200 OK" + end + b"Content-Length: 3" + 2 * end
+    got = Wire(Pieces(interim + head + b"abc", size), Deadline(5, time.monotonic), 100).exchange(b"")
+    assert (got.status_code, got.body, got.is_reusable) == (200, b"abc", True)
 
 
 def test_silence_is_a_reset() -> None:
