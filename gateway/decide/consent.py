@@ -118,6 +118,8 @@ def with_gpc_rule(evidence: Evidence, rule: GpcRule) -> Evidence:
     )
     if not counts or before is None or before.marketing is not Choice.GRANTED:
         return evidence
+    if before.sale_of_data is not Choice.GRANTED:
+        before = before.with_choice(Category.SALE_OF_DATA, Choice.DENIED)
     return replace(evidence, choices=before, basis=Basis.EXPLICIT, gpc=False)
 
 

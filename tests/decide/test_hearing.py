@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from gateway.decide.consent import combined, denied_categories, hear, hear_together, with_gpc_rule
 from gateway.model.consent import (
     Basis,
@@ -132,3 +134,10 @@ def test_gpc_denies_marketing_unless_the_policy_lets_an_opt_in_grant_stand() -> 
     assert with_gpc_rule(replace(under_gpc, region="US-CA"), GpcRule.REGIME).choices.marketing is Choice.DENIED
     for unknown in ("", "California", "CA"):
         assert with_gpc_rule(replace(under_gpc, region=unknown), GpcRule.REGIME).choices.marketing is Choice.DENIED
+
+
+@pytest.mark.parametrize(("sale", "counting"), [(Choice.UNKNOWN, Choice.DENIED), (Choice.GRANTED, Choice.GRANTED)])
+def test_gpc_still_refuses_a_sale_that_nobody_granted(sale: Choice, counting: Choice) -> None:
+    clicked, refused = GRANTED.with_choice(Category.SALE_OF_DATA, sale), DENIED.with_choice(Category.SALE_OF_DATA, sale)
+    under_gpc = said(refused, gpc=True, basis=Basis.GPC, before_gpc=clicked, region="DE")
+    assert with_gpc_rule(under_gpc, GpcRule.REGIME).choices.sale_of_data is counting

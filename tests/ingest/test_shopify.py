@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.errors import BodyMalformed
+from gateway.errors import BodyMalformed, SignatureInvalid
 from gateway.ingest.platform import RenewalDetection
 from gateway.ingest.platforms import PLATFORMS
 from gateway.model.consent import Choice, Source
@@ -317,3 +317,17 @@ def test_billing_attempt_names_the_renewal() -> None:
 
 def test_every_capture_is_read() -> None:
     assert len([parse(one) for one in captures(Platform.SHOPIFY)]) == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        ('{"id":820982911946154508,"name":"#9999"}', "YBwnJ9vsibq7srObgXybmGHWuwos+jDEL//7749XS78="),
+        ('{"id":1,"note":"Zoë — café ☕"}', "xvS+7SXYMhyhOKQajy+xBqiDfXyzCPNtxquhdCShjsw="),
+        (r'{"landing_site":"\/?gclid=abc&utm_source=x"}', "y+C9w5GsaFYDL0Hd++qHAuPlQHdZUrdoN0qS/u5RQzI="),
+    ],
+)
+def test_signature_is_of_the_bytes_that_came(body: str, signature: str) -> None:
+    READER.verify({"X-Shopify-Hmac-Sha256": signature}, body.encode(), ["an-older-one", "hush"])
+    with pytest.raises(SignatureInvalid):
+        READER.verify({"X-Shopify-Hmac-Sha256": signature}, body.replace("\\/", "/").encode() + b" ", ["hush"])
