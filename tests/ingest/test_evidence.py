@@ -90,6 +90,12 @@ def test_gpp_section_of_another_kind_is_noted() -> None:
     assert EVIDENCE["gpp"]("DBABLA~C").note == "section 7: too short"
 
 
+@pytest.mark.parametrize("text", ["DBABLA~CVQVAAAAAACA.", "DBABLA~CVQVAAAAAACA.!A", "DBABLA~CVQV"])
+def test_gpp_section_that_breaks_off_still_refuses(text: str) -> None:
+    evidence = EVIDENCE["gpp"](text)
+    assert (evidence.choices.marketing, evidence.choices.sale_of_data) == (DENIED, DENIED)
+
+
 @pytest.mark.parametrize("text", ["DBACOcGA", "CQhG", "DBABjw~x", "DBAA~x"])
 def test_gpp_string_that_breaks_the_rules_says_nothing(text: str) -> None:
     evidence = EVIDENCE["gpp"](text)

@@ -47,24 +47,24 @@ def read_gpp(text: str) -> Evidence:
     except Unreadable as why:
         return replace(evidence, note=str(why), unreadable=True)
     for section_id, section in sections:
-        try:
-            evidence = _with_section(evidence, section_id, section)
-        except Unreadable as why:
-            evidence = noted(evidence, f"section {section_id}: {why}")
+        evidence = _with_section(evidence, section_id, section)
     return evidence
 
 
 def _with_section(evidence: Evidence, section_id: int, section: str) -> Evidence:
-    if section_id == _USP and section[2:3] in ("Y", "y"):
-        return _refused(evidence, _SHARING)
+    if section_id == _USP:
+        return _refused(evidence, _SHARING) if section[2:3] in ("Y", "y") else evidence
     if section_id not in _OPT_OUTS:
-        return evidence if section_id == _USP else noted(evidence, f"section {section_id}: not read")
+        return noted(evidence, f"section {section_id}: not read")
     core, *others = section.split(".")
-    for position, categories in _OPT_OUTS[section_id].items():
-        bits = Bits(core)
-        bits.skip_to(position)
-        evidence = _refused(evidence, categories) if bits.read(2) == _OPTED_OUT else evidence
-    has_gpc = section_id not in _WITHOUT_GPC and any(map(_is_gpc, others))
+    try:  # what was refused before a section breaks off stays refused
+        for position, categories in _OPT_OUTS[section_id].items():
+            bits = Bits(core)
+            bits.skip_to(position)
+            evidence = _refused(evidence, categories) if bits.read(2) == _OPTED_OUT else evidence
+        has_gpc = section_id not in _WITHOUT_GPC and any(map(_is_gpc, others))
+    except Unreadable as why:
+        return noted(evidence, f"section {section_id}: {why}")
     return replace(with_gpc(evidence), state=SignalState.ANSWERED) if has_gpc else evidence
 
 
