@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from gateway.ingest.answers import CATEGORY_NAMES, answers_of, basis_of, choice_of, noted, settled
+from gateway.ingest.answers import CATEGORY_NAMES, answers_of, basis_of, choice_of, noted, settled, without_grants
 from gateway.ingest.fields import instant_of, text_of
 from gateway.ingest.form import Form
 from gateway.ingest.gpc import with_gpc
@@ -26,6 +26,7 @@ from gateway.model.consent import (
 )
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
+_DAY: Final = timedelta(days=1)  # somewhere it is tomorrow
 _REGION: Final = re.compile(r"[A-Za-z0-9_-]{0,16}")
 _MOST_CMP_CHARS: Final = 64
 
@@ -38,7 +39,7 @@ def read_signal(body: Mapping[str, object], *, channel: Channel, sec_gpc: bool, 
     form = Form(body)
     subject, seq, strings = _subject(form, channel), form.integer("seq"), _strings(form)
     stated, is_stated = _stated(form, channel, received_at)
-    spoken = [(name, EVIDENCE[name](text)) for name, text in strings.items()]
+    spoken = [(name, _not_from_the_future(EVIDENCE[name](text), received_at)) for name, text in strings.items()]
     evidence = _checked_by(stated, spoken) if is_stated else _told_by(stated, spoken)
     has_gpc = form.flag("gpc") or stated.basis is Basis.GPC or sec_gpc or any(one.gpc for _, one in spoken)
     has_answer = form.has("categories") or any(one.state is SignalState.ANSWERED for _, one in spoken)
@@ -127,6 +128,13 @@ def _captured_at(form: Form, received_at: datetime) -> tuple[datetime | None, st
     if captured_at is None or captured_at <= received_at:
         return captured_at, ""
     return received_at, "clock_skew" if captured_at - received_at > CLOCK_SKEW else ""
+
+
+def _not_from_the_future(evidence: Evidence, received_at: datetime) -> Evidence:
+    """Take back what a string grants that says it was made later than today; its refusals stay."""
+    if evidence.captured_at is None or evidence.captured_at - received_at <= _DAY:
+        return evidence
+    return noted(replace(evidence, choices=without_grants(evidence.choices)), "later than its receipt")
 
 
 def _source(form: Form, channel: Channel) -> Source:

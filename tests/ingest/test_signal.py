@@ -186,6 +186,16 @@ def test_evidence_alone_speaks() -> None:
     assert gating(refusing) == (DENIED, GRANTED)
 
 
+@pytest.mark.parametrize(("day", "granted"), [(13, False), (14, True)])
+def test_evidence_from_the_future_refuses_but_grants_nothing(day: int, granted: bool) -> None:
+    at = datetime(2026, 3, day, tzinfo=UTC)  # the string was made on the 15th, and tells no more than its day
+    body = {"session_id": SESSION, "evidence": {"tc": TC_ALL}}
+    signal = read_signal(body, channel=Channel.BROWSER, sec_gpc=False, received_at=at)
+    assert (signal.evidence.choices.marketing is GRANTED) is granted
+    refusing = read_signal(body | {"evidence": {"tc": TC_NONE}}, channel=Channel.BROWSER, sec_gpc=False, received_at=at)
+    assert gating(refusing) == (DENIED, DENIED)
+
+
 def test_default_of_google_is_no_answer() -> None:
     signal = browser(evidence={"gcs": "G111"})
     assert (gating(signal), signal.evidence.state) == ((UNKNOWN, UNKNOWN), SignalState.PENDING)
