@@ -18,6 +18,7 @@ RETRY_AFTER_LIMIT_SECONDS = 86_400.0
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PRINTABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _DIGITS = re.compile(r"[0-9]+")
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+(%[\w.~-]+)?\]|([\w.-]|%[0-9a-fA-F]{2})+)(:[0-9]*)?")
 # Headers that frame a request or belong to one connection; only the door writes them.
 _FRAMING = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"}
@@ -119,7 +120,8 @@ def _url_mistake(url: str) -> str:
         return "its host or port cannot be read"
     if "@" in parts.netloc:
         return "holds a user name or password; put credentials into headers"
-    if not host.strip(".") or host.startswith(".") or ".." in host or port == 0:
+    is_readable = _HOST_AND_PORT.fullmatch(parts.netloc) and host.strip(".")
+    if not is_readable or host.startswith(".") or ".." in host or port == 0:
         return "its host or port cannot be read"
     return "has a fragment (#...), which is never sent" if parts.fragment else ""
 

@@ -93,6 +93,8 @@ def test_any_retry_after_is_a_time_or_nothing(text: str) -> None:
         "https://sgtm.example:8443/a?b=c&d=%20",
         "https://b\u00fccher.example/",
         "http://[::1]:9000/x",
+        "http://[fe80::1%25eth0]/",
+        "http://sgtm.example.:/",
         "http://under_score.example/",
     ],
 )
@@ -117,6 +119,10 @@ def test_good_urls_have_no_mistakes(url: str) -> None:
         ("https://.c4nary/", "url: its host or port cannot be read"),
         ("https://[c4nary/", "url: its host or port cannot be read"),
         ("https://:443/", "url: its host or port cannot be read"),
+        ("https://[::1]c4nary/", "url: its host or port cannot be read"),
+        ("https://sgtm,c4nary/", "url: its host or port cannot be read"),
+        ("https://*.c4nary/", "url: its host or port cannot be read"),
+        ("https://%zzc4nary/", "url: its host or port cannot be read"),
         ("https://sgtm.example/#c4nary", "url: has a fragment (#...), which is never sent"),
     ],
 )
