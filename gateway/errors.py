@@ -47,6 +47,14 @@ class BodyTooLarge(WebhookRejected):
 class NotRecorded(GatewayError):
     """The database did not take it; nothing was kept, send it again."""
 
+    reason: ClassVar[str] = "database"
+
+
+class Overloaded(NotRecorded):
+    """Too much waits to be delivered; send it again later."""
+
+    reason = "overload"
+
 
 class RequestInvalid(GatewayError):
     """A request's fields are wrong; `errors` maps each field to what is wrong with it."""

@@ -9,7 +9,6 @@ from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from gateway.errors import NotRecorded
 from gateway.flow.gateway import Gateway
 
 #: Name, how often in seconds, and which call on the gateway.
@@ -60,8 +59,7 @@ class Scheduler:
     def _run(self, name: str, call: Callable[[Gateway], object]) -> None:
         try:
             call(self._gateway)
-        except NotRecorded as refused:
-            self._gateway.telling.job_failed(name, refused)
+            self._gateway.telling.job_done(name)
         except Exception as error:  # noqa: BLE001 - whatever one run brings up, the next one is made
             self._gateway.telling.job_failed(name, error)
 

@@ -120,10 +120,10 @@ class Dispatch:
         try:
             return self._built(context, one, payloads)
         except CannotOpen:
-            self._telling.failed("key_missing", claimed)
+            self._telling.key_missing(claimed)
             return self._ended(one, DeliveryState.DUE, next_at=now + _KEY_MISSING_RETRY, reason="key_missing")
         except Exception as error:  # noqa: BLE001 - a bug in doubt sends nothing and shows itself
-            self._telling.failed(type(error).__name__, claimed, error)
+            self._telling.failed(claimed, error)
             return self._ended(one, DeliveryState.FAILED, reason="internal_error")
 
     def _built(self, context: Context, one: _Decided, payloads: dict[int, dict[str, object]]) -> Settled | Prepared:

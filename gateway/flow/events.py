@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.decide.session import EventFacts, decide_event
-from gateway.errors import NotRecorded, RequestInvalid
+from gateway.errors import Overloaded, RequestInvalid
 from gateway.flow.item import Addressee
 from gateway.flow.parts import Parts
 from gateway.flow.redeciding import Redeciding, what_waits
@@ -72,7 +72,7 @@ class Arrival:
 def receive_events(parts: Parts, store_id: str, body: bytes) -> list[EventResult]:
     """Record what a request holds, durably, and say of each event what was done, in the order in which they came.
 
-    Raises RequestInvalid when the request as a whole cannot be read, and NotRecorded when it should be sent again.
+    Raises RequestInvalid when the request as a whole cannot be read, and Overloaded when it should be sent again.
     """
     with parts.telling.span("events", store=store_id):
         results = _received(parts, [_read(parts, store_id, given) for given in read_events(body)])
@@ -83,7 +83,8 @@ def receive_events(parts: Parts, store_id: str, body: bytes) -> list[EventResult
 def _received(parts: Parts, given: Sequence[EventResult | Arrival]) -> list[EventResult]:
     arrivals = [one for one in given if isinstance(one, Arrival)]
     if arrivals and is_overloaded(parts.database):
-        raise NotRecorded("Too much waits to be delivered; send it again later.")
+        parts.telling.overloaded()
+        raise Overloaded
     verdicts = iter(parts.database.write_together(record_events, arrivals) if arrivals else [])
     return [
         EventResult(event_id=one.event.event_id, status=next(verdicts)) if isinstance(one, Arrival) else one

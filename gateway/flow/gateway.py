@@ -8,7 +8,7 @@ from functools import partial
 from threading import Event
 
 from gateway.decide.consent import with_gpc_rule
-from gateway.errors import NotRecorded, StoreUnknown, WebhookRejected
+from gateway.errors import Overloaded, StoreUnknown
 from gateway.flow.changes import detection_of
 from gateway.flow.dispatch import Dispatch, Prepared
 from gateway.flow.intake import record_webhooks
@@ -117,7 +117,7 @@ class Gateway:
                 return
             intake = self._admitted(store, webhook, body, as_of_seconds=2 * LOOK_SECONDS)
             self.database.write_soon(record_webhooks, intake, partial(self._tell, store_id, webhook, tell))
-        except (WebhookRejected, NotRecorded) as error:
+        except Exception as error:  # noqa: BLE001 - told like any other
             self._tell(store_id, None, tell, error)
 
     def _tell(
@@ -130,11 +130,10 @@ class Gateway:
         if isinstance(result, Taken):
             tell(self._answered(store_id, result.status, "", webhook))
             return
-        if isinstance(result, (WebhookRejected, NotRecorded)):
-            self._tell_refused(store_id, result)
+        self._tell_refused(store_id, result)
         tell(result)
 
-    def _tell_refused(self, store_id: str, error: WebhookRejected | NotRecorded) -> None:
+    def _tell_refused(self, store_id: str, error: Exception) -> None:
         """Name only stores that are there: anybody may ask for others."""
         self.telling.refused(store_id if self.settings.store(store_id) else "", error)
 
@@ -167,7 +166,7 @@ class Gateway:
     ) -> Intake:
         """Return what is to be recorded, unless too much waits already."""
         if is_overloaded(self.database, as_of_seconds=as_of_seconds):
-            raise NotRecorded("Too much waits to be delivered; send it again later.")
+            raise Overloaded
         policy = self.policies.newest(store.id, as_of_seconds=as_of_seconds)
         return self._intake(store, webhook, body, via, policy, is_silent=is_silent)
 
@@ -177,7 +176,7 @@ class Gateway:
         try:
             with self.telling.span("webhook", store=store_id):
                 yield
-        except (WebhookRejected, NotRecorded) as error:
+        except Exception as error:
             self._tell_refused(store_id, error)
             raise
 

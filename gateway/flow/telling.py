@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from gateway.errors import GatewayError, NotRecorded, StartRefused, WebhookRejected
+from gateway.errors import NotRecorded, Overloaded, StartRefused, WebhookRejected
 from gateway.model.consent import Channel
 from gateway.model.decision import Decision
 from gateway.model.delivery import DeliveryState, Outcome
@@ -25,6 +25,7 @@ from gateway.telemetry import (
     TracingUnavailable,
     add_counts,
     connect_tracer,
+    count_errors,
     log_attempt,
     log_decision,
     log_error,
@@ -50,6 +51,8 @@ class Telling:
         self._count_delivery = remembered(self.metrics.deliveries)
         database.watch_commits(self._committed)
         database.watch_endings(self._ended_undecided)
+        database.watch_refusals(self.metrics.errors.labels("database").inc)
+        self._stop_counting = count_errors(lambda where: self.metrics.errors.labels(where).inc())
         self._tracer = _tracer(otlp_endpoint)
         self._paused: frozenset[str] = frozenset()
         self._together: Together | None = None
@@ -85,6 +88,7 @@ class Telling:
 
     def close(self) -> None:
         """Export what is left."""
+        self._stop_counting()
         if self._together:
             self._together.close()
         self._tracer.close()
@@ -97,13 +101,28 @@ class Telling:
         topic, order = (webhook.topic, webhook.order_id) if webhook else ("", None)
         log_webhook(store=store_id, topic=topic, status=status, reason=reason, order=order)
 
-    def refused(self, store_id: str, error: GatewayError) -> None:
+    def refused(self, store_id: str, error: Exception) -> None:
         """A webhook was refused, or could not be recorded."""
-        status = error.status if isinstance(error, WebhookRejected) else "not_recorded"
-        self._count_webhook(store_id, status, "").inc()
-        if isinstance(error, NotRecorded):
-            self.metrics.queue_refused.inc()
-        log_webhook(store=store_id, topic="", status=status)
+        if isinstance(error, Overloaded):
+            self.overloaded()
+        if isinstance(error, WebhookRejected):
+            self._not_taken(store_id, error.status)
+        elif isinstance(error, NotRecorded):
+            self._not_taken(store_id, "not_recorded", error.reason, word=str(error).replace(" ", "_"))
+        else:
+            self._not_taken(store_id, "not_recorded", "error", word=type(error).__name__)
+
+    def timed_out(self, store_id: str) -> None:
+        """A webhook stopped in the middle of its body."""
+        self._not_taken(store_id, "request_timeout")
+
+    def overloaded(self) -> None:
+        """Something was refused because too much waits."""
+        self.metrics.queue_refused.inc()
+
+    def _not_taken(self, store_id: str, status: str, reason: str = "", *, word: str | None = None) -> None:
+        self._count_webhook(store_id, status, reason).inc()
+        log_webhook(store=store_id, topic="", status=status, reason=reason, word=word)
 
     # --- deliveries -------------------------------------------------------------------------------------------
 
@@ -163,13 +182,14 @@ class Telling:
             identifiers=list(names),
         )
 
-    def failed(self, word: str, claimed: Claimed, error: Exception | None = None) -> None:
+    def key_missing(self, claimed: Claimed) -> None:
+        """A body was sealed under a key that is not at hand; its delivery waits."""
+        self.metrics.errors.labels("key").inc()
+        log_event("error", logging.ERROR, where="dispatch", word="key_missing", **_place(claimed))
+
+    def failed(self, claimed: Claimed, error: Exception) -> None:
         """Something went wrong inside the gateway."""
-        self.metrics.errors.labels("dispatch").inc()
-        if error is None:
-            log_event("error", logging.ERROR, where="dispatch", word=word, delivery=claimed.id)
-        else:
-            log_error("dispatch", error, word=word, delivery=claimed.id, store=claimed.store_id)
+        log_error("dispatch", error, **_place(claimed))
 
     def paused(self, reasons: Mapping[str, str]) -> None:
         """These destinations are paused at the moment; tell of those that were not, or are not any more."""
@@ -207,9 +227,12 @@ class Telling:
         self.metrics.errors.labels("store_api").inc()
         log_event("store_failed", logging.WARNING, store=store_id, word=word)
 
+    def job_done(self, name: str) -> None:
+        """A job of the clock came to its end."""
+        self.metrics.job_done_at.labels(name).set(self._database.now().timestamp())
+
     def job_failed(self, name: str, error: Exception) -> None:
         """A job of the clock failed; it is tried again at its next time."""
-        self.metrics.errors.labels("clock").inc()
         log_error("clock", error, job=name)
 
     # --- signals and events -----------------------------------------------------------------------------------
@@ -242,6 +265,10 @@ class Telling:
             paused={one: one in unfinished.paused for one in self._destination_ids},
             webhook_disabled=self._database.read(disabled_webhooks),
         )
+
+
+def _place(claimed: Claimed) -> dict[str, object]:
+    return {"store": claimed.store_id, "destination": claimed.destination_id, "delivery": claimed.id}
 
 
 def _tracer(otlp_endpoint: str) -> Tracer:

@@ -80,6 +80,7 @@ class Database:
         else:
             self._backend = Forwarded(parsed, forwarding)
         self._clock = clock
+        self._hear_refused: Callable[[], None] = lambda: None
         self._hear_ended: Callable[[Sequence[Ended]], None] = lambda _ended: None
         self._memories: dict[Callable[..., Any], _Memory] = {}
         self._writers = Writers(self._transact, threads=self._backend.writers)
@@ -88,15 +89,15 @@ class Database:
 
     def now(self) -> datetime:
         """Return the time that all processes on this database share."""
-        return self._clock() if self._clock else _refusing(self._backend.now)
+        return self._clock() if self._clock else self._refusing(self._backend.now)
 
     def keep_time(self) -> None:
         """Ask for the time that is shared before `now` has to, which then answers at once."""
-        _refusing(self._backend.keep_time)
+        self._refusing(self._backend.keep_time)
 
     def read(self, job: Callable[[Connection], T]) -> T:
         """Run `job` on a connection that only reads; no lock outlives it."""
-        return _refusing(lambda: self._backend.read(job))
+        return self._refusing(lambda: self._backend.read(job))
 
     def recall(self, job: Callable[[Connection, datetime], T], *, for_seconds: float) -> T:
         """Return what `job` read at most so long ago, or while one thread reads it anew; pass the same function."""
@@ -107,7 +108,7 @@ class Database:
     def write(self, job: Callable[[Connection], T]) -> T:
         """Run `job` in a transaction and return once it is on disk."""
         if not self._backend.writers:
-            return _refusing(lambda: self._backend.write(job))
+            return self._refusing(lambda: self._backend.write(job))
         if not self.is_sqlite:
             return self._transact(job)
         result: T = self._writers.submit(_one_by_one, job)
@@ -147,6 +148,10 @@ class Database:
         """Tell `hear` of deliveries that came to an end without being decided, by transactions of this process."""
         self._hear_ended = hear
 
+    def watch_refusals(self, hear: Callable[[], None]) -> None:
+        """Tell `hear` of every failure of the database that this process meets."""
+        self._hear_refused = hear
+
     @property
     def waiting_writes(self) -> int:
         """How many writes wait for a transaction."""
@@ -160,7 +165,7 @@ class Database:
 
     def _transact(self, job: Callable[[Connection], T]) -> T:
         try:
-            result, has_work, ended = _refusing(lambda: self._backend.write(lambda one: _watched(one, job)))
+            result, has_work, ended = self._refusing(lambda: self._backend.write(lambda one: _watched(one, job)))
         except NotRecorded:
             self.is_refusing = True
             raise
@@ -170,6 +175,18 @@ class Database:
         if ended:
             self._hear_ended(ended)
         return result
+
+    def _refusing(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as error:
+            refused = as_not_recorded(error)
+            if refused is None:
+                raise
+            self._hear_refused()
+            if refused is error:
+                raise
+            raise refused from error
 
 
 def _postgres(url: URL, connections: int) -> Backend:
@@ -197,16 +214,6 @@ class _Memory:
 
     def _is_fresh(self, for_seconds: float) -> bool:
         return self._read_at is not None and time.monotonic() - self._read_at <= for_seconds
-
-
-def _refusing(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except Exception as error:
-        refused = as_not_recorded(error)
-        if refused is None or refused is error:
-            raise
-        raise refused from error
 
 
 def _watched(connection: Connection, job: Callable[[Connection], T]) -> tuple[T, bool, Sequence[Ended]]:

@@ -2,6 +2,7 @@
 
 from gateway.telemetry.logs import (
     configure_logging,
+    count_errors,
     log_attempt,
     log_decision,
     log_error,
@@ -21,6 +22,7 @@ __all__ = [
     "add_counts",
     "configure_logging",
     "connect_tracer",
+    "count_errors",
     "log_attempt",
     "log_decision",
     "log_error",

@@ -1,7 +1,7 @@
 """Logs: one line of JSON per thing that happens, on standard error.
 
-Lines hold ids and words, never a person's data. Errors are told by type and place alone, because messages of foreign
-errors may repeat values (SQL parameters, URLs, bytes that could not be parsed).
+Lines hold ids and words, never a person's data. Errors are told by type and place, and only those of our own families
+with their message: those of foreign errors may repeat values (SQL parameters, URLs, bytes that could not be parsed).
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import PurePath
@@ -73,7 +73,7 @@ def log_event(name: str, level: int = logging.INFO, /, **fields: object) -> None
 
 
 def log_error(where: str, error: BaseException, **fields: object) -> None:
-    """Tell of an error that was caught: its type and place, not its message."""
+    """Tell of an error that was caught: its type and place, and its message where it is one of ours."""
     _log.handle(_record(logging.ERROR, "error", {"where": where, **fields}, error))
 
 
@@ -95,6 +95,13 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # never told, so not looked up
     sys.excepthook = _tell_uncaught
     threading.excepthook = _tell_uncaught_in_thread
+
+
+def count_errors(count: Callable[[str], None]) -> Callable[[], None]:
+    """Tell `count` where each error is that is logged from here on, until what is returned is called."""
+    counting = _Counting(count)
+    _log.addHandler(counting)
+    return lambda: _log.removeHandler(counting)
 
 
 class SafeFormatter(logging.Formatter):
@@ -129,6 +136,20 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the library's
         """Lose the line; a log that cannot be written must not stop deliveries."""
+
+
+class _Counting(logging.Handler):
+    """Hears of errors that were caught: by their place, or by the room that logged them."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._count = count
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != LOGGER_NAME:
+            self._count(record.name.split(".")[1])
+        elif record.exc_info:
+            self._count(str(getattr(record, "fields", {}).get("where", "")))
 
 
 def _line(at: float, level: int, what: Mapping[str, object]) -> dict[str, object]:
@@ -179,8 +200,8 @@ def _safe_argument(value: object, *, is_ours: bool) -> object:
 
 
 def _is_own(error: BaseException) -> bool:
-    """Whether this is an error of ours, whose message never holds a person's data."""
-    return type(error).__module__ == "gateway.errors"
+    """Whether this is an error of one of our families, whose messages never hold a person's data."""
+    return any(kind.__module__ == "gateway.errors" for kind in type(error).__mro__)
 
 
 def _told_error(error: BaseException) -> dict[str, object]:
@@ -194,7 +215,8 @@ def _told_error(error: BaseException) -> dict[str, object]:
         f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]
     ours = [place for place in places if place.startswith("gateway/")]
-    return {"error": names, "raised_at": (places or [""])[-1], "gateway_at": (ours or [""])[-1]}
+    told_places = {"raised_at": (places or [""])[-1], "gateway_at": (ours or [""])[-1]}
+    return {"error": names, **({"message": str(error)} if _is_own(error) else {}), **told_places}
 
 
 def _short(filename: str) -> str:

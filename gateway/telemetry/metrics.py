@@ -12,6 +12,7 @@ from typing import TypeVar
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -102,6 +103,12 @@ class Metrics:
         self.batch_size = self._histogram("batch_size", "Writes that shared one commit", _BATCH_SIZES)
         self.queue_refused = self._counter("queue_refused", "Requests refused because too much was waiting")
         self.errors = self._counter("errors", "Errors inside the gateway", "where")
+        self.job_done_at = Gauge(
+            "gateway_job_done_timestamp_seconds",
+            "When a job of the clock last came to its end in this process",
+            ("job",),
+            registry=self.registry,
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"gateway_{name}_total", text, labels, registry=self.registry)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
-from gateway.errors import BodyTooLarge, NotRecorded
+from gateway.errors import BodyTooLarge, Overloaded
 
 Scope = dict[str, Any]
 Pairs = Sequence[tuple[bytes, bytes]]
@@ -139,7 +139,7 @@ class Body:
         self._room.places += self._has_place
 
     async def read(self, headers: Headers, receive: Receive, *, most_bytes: int) -> bytes:
-        """Return what is sent; raises BodyTooLarge, of which no more is read, and NotRecorded where there is no room.
+        """Return what is sent; raises BodyTooLarge, of which no more is read, and Overloaded where there is no room.
 
         Raises what werkzeug has for a sender that goes away, or says nothing for long.
         """
@@ -166,7 +166,7 @@ class Body:
             raise BodyTooLarge
         if size > LARGE and not self._has_place:
             if not self._room.places:
-                raise NotRecorded(TOO_MUCH)
+                raise Overloaded(TOO_MUCH)
             self._room.places -= 1
             self._has_place = True
 

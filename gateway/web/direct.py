@@ -51,6 +51,7 @@ class Direct:
         self._since.pop(future, None)
         try:
             if future.cancelled():
+                self._front.gateway.telling.timed_out(arrival.store_id)
                 arrival.tell(RequestTimeout())
                 return
             message = future.result()

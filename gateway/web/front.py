@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import Final
 
 import orjson
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestTimeout
 
-from gateway.errors import BodyTooLarge, NotRecorded, WebhookRejected
+from gateway.errors import BodyTooLarge, NotRecorded, Overloaded, WebhookRejected
 from gateway.flow.gateway import LOOK_SECONDS, Gateway, Receipt
 from gateway.telemetry import log_error
 from gateway.web.asgi import LARGE, TOO_MUCH, Answer, Body, Headers, Patience, Receive, Room, Scope, Send
@@ -80,6 +80,9 @@ class Front:
         except (BodyTooLarge, NotRecorded) as error:
             self.gateway.telling.refused(store_id, error)
             raise
+        except RequestTimeout:
+            self.gateway.telling.timed_out(store_id)
+            raise
         if len(sent) > LARGE:  # to read it takes so long that others would wait for it
             call = self.gateway.receive_webhook
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, store_id, headers, sent)
@@ -87,7 +90,7 @@ class Front:
 
     async def _sent(self, headers: Headers, receive: Receive, body: Body) -> bytes:
         if self._under_way > MOST_UNDER_WAY:
-            raise NotRecorded(TOO_MUCH)
+            raise Overloaded(TOO_MUCH)
         return await body.read(headers, receive, most_bytes=self.most_bytes)
 
     async def _pass_on(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:

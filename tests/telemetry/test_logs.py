@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import DeliveryFailed
+from gateway.errors import DeliveryFailed, NotRecorded
 from gateway.telemetry import configure_logging, log_attempt, log_decision, log_error, log_event, log_webhook
 from gateway.telemetry.logs import QUIET_LOGGERS, SafeFormatter
 from gateway.telemetry.words import WITHHELD, told
@@ -96,6 +96,12 @@ def test_level_decides_what_is_told(lines: Lines) -> None:
     log_event("started", logging.DEBUG, port=8080)
     log_event("started", logging.WARNING, port=8080)
     assert [line["level"] for line in lines()] == ["warning"]
+
+
+def test_message_of_an_error_of_ours_is_told(lines: Lines) -> None:
+    log_error("clock", NotRecorded("the disk is full"), job="renewals")
+    (line,) = lines()
+    assert (line["where"], line["job"], line["message"]) == ("clock", "renewals", "the disk is full")
 
 
 def test_unknown_field_is_left_out_and_named(lines: Lines) -> None:

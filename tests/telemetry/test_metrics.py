@@ -38,6 +38,7 @@ LABELS = {
     "gateway_webhook_disabled": {"store"},
     "gateway_queue_refused_total": set(),
     "gateway_errors_total": {"where"},
+    "gateway_job_done_timestamp_seconds": {"job"},
 }
 
 
@@ -60,6 +61,7 @@ def touched() -> Metrics:
     metrics.reconcile_seen.labels(store="acme").inc(5)
     metrics.queue_refused.inc()
     metrics.errors.labels(where="worker").inc()
+    metrics.job_done_at.labels(job="sweep").set(1)
     return metrics
 
 

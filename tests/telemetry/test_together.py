@@ -39,6 +39,7 @@ GAUGES = {
     "gateway_oldest_waiting_seconds",
     "gateway_destination_paused",
     "gateway_webhook_disabled",
+    "gateway_job_done_timestamp_seconds",
 }
 
 

@@ -206,7 +206,7 @@ def test_error_at_the_beginning_is_told_to_the_server(server: Server) -> None:
     assert (watcher.ends, type(watcher.error)) == (1, KeyError)
 
 
-def test_sender_that_falls_silent_is_given_up(server: Server) -> None:
+def test_sender_that_falls_silent_is_given_up(shop: Shop, server: Server) -> None:
     server.clockwork.turn(0)
     silent = server.begin(a_signed_post())
     server.clockwork.turn(SILENCE_SECONDS - 1)
@@ -216,6 +216,7 @@ def test_sender_that_falls_silent_is_given_up(server: Server) -> None:
     code, told = silent.answer()
     assert (code, told["status"]) == (408, "request_timeout")
     assert late.ends == 0
+    assert b'{reason="",status="request_timeout",store="acme"} 1' in shop.gateway.telling.metrics.counted()
 
 
 def test_many_at_once_are_all_answered(shop: Shop, server: Server) -> None:

@@ -136,6 +136,7 @@ def test_sender_that_falls_silent_is_given_up(shop: Shop) -> None:
     assert [(one.code, one.told["status"], set(one.told)) for one in (webhook, other)] == [
         (408, "request_timeout", {"status", "reason"})
     ] * 2
+    assert b'{reason="",status="request_timeout",store="acme"} 1' in shop.gateway.telling.metrics.counted()
 
 
 def test_headers_are_found_whatever_their_case_and_joined_where_there_are_two(front: Front) -> None:
