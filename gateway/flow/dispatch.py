@@ -85,8 +85,9 @@ class Dispatch:
             body=prepared.body,
         )
         target = prepared.target
-        with self._telling.span("attempt", parent=claimed.trace, delivery=claimed.id):
+        with self._telling.attempt_span(claimed, number):
             outcome = attempt(self._parts.sender, target.kind, target.destination, parcel, now)
+            self._telling.note_outcome(outcome)
         ended = self._database.now()
         self._telling.attempted(claimed, outcome, number=number, started_at=now, ended_at=ended)
         return self._settled(prepared, outcome, number, now, ended)

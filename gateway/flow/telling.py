@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.errors import NotRecorded, Overloaded, StartRefused, WebhookRejected
 from gateway.model.consent import Channel
 from gateway.model.decision import Decision
-from gateway.model.delivery import DeliveryState, Outcome
+from gateway.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gateway.model.order import Webhook
 from gateway.model.session import Verdict
 from gateway.storage.backlog import count_unfinished
@@ -131,6 +131,10 @@ class Telling:
         self._count_decision(
             claimed.store_id, claimed.destination_id, decision.action.value, decision.reason.value
         ).inc()
+        if self.is_tracing:
+            told = {"action": decision.action.value, "reason": decision.reason.value}
+            with self.span("decision", parent=claimed.trace, **told, **_place(claimed)):
+                pass
         log_decision(
             store=claimed.store_id,
             destination=claimed.destination_id,
@@ -141,6 +145,15 @@ class Telling:
             delivery=claimed.id,
             order=claimed.order_id,
         )
+
+    def attempt_span(self, claimed: Claimed, number: int) -> AbstractContextManager[None]:
+        """Trace an attempt, in the trace of its webhook."""
+        return self.span("attempt", parent=claimed.trace, attempt=number, **_place(claimed))
+
+    def note_outcome(self, outcome: Outcome) -> None:
+        """Tell in its span what an attempt came to."""
+        is_failure = outcome.kind is not OutcomeKind.DELIVERED
+        self._tracer.note(is_failure=is_failure, outcome=outcome.kind.value, word=outcome.word)
 
     def attempted(
         self, claimed: Claimed, outcome: Outcome, *, number: int, started_at: datetime, ended_at: datetime

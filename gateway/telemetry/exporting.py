@@ -8,7 +8,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -41,9 +41,8 @@ class Exporting:
     def span(self, name: str, parent: str | None, attributes: Mapping[str, object]) -> Iterator[None]:
         """Trace what happens inside; of an error only the type is told, its message may hold values."""
         context = self._w3c.extract({"traceparent": parent}) if parent else None
-        allowed = {f"gateway.{key}": _attribute(value) for key, value in told(attributes).items()}
         with self._tracer.start_as_current_span(
-            name, context, attributes=allowed, record_exception=False, set_status_on_exception=False
+            name, context, attributes=_allowed(attributes), record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 yield
@@ -51,6 +50,13 @@ class Exporting:
                 span.set_status(StatusCode.ERROR)
                 span.set_attribute("error.type", type(error).__qualname__)
                 raise
+
+    def note(self, attributes: Mapping[str, object], *, is_failure: bool) -> None:
+        """Tell more of the current span."""
+        span = get_current_span()
+        span.set_attributes(_allowed(attributes))
+        if is_failure:
+            span.set_status(StatusCode.ERROR)
 
     def traceparent(self) -> str | None:
         """Return the W3C traceparent of the current span."""
@@ -63,6 +69,10 @@ class Exporting:
         closing = threading.Thread(target=self._provider.shutdown, name="close-traces", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
+
+
+def _allowed(attributes: Mapping[str, object]) -> dict[str, AttributeValue]:
+    return {f"gateway.{key}": _attribute(value) for key, value in told(attributes).items()}
 
 
 def _attribute(value: object) -> AttributeValue:

@@ -37,6 +37,11 @@ class Tracer:
         """
         return self._exporting.span(name, parent, attributes) if self._exporting else _NOTHING
 
+    def note(self, *, is_failure: bool = False, **attributes: object) -> None:
+        """Tell more of the span around this call."""
+        if self._exporting:
+            self._exporting.note(attributes, is_failure=is_failure)
+
     def current_traceparent(self) -> str | None:
         """Return the W3C traceparent of the span around this call, to be stored with what is done later."""
         return self._exporting.traceparent() if self._exporting else None

@@ -4,11 +4,16 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
 from gateway.errors import NotRecorded, Overloaded, SignatureInvalid
 from gateway.storage.tables import bodies
+from gateway.telemetry import Tracer
+from gateway.telemetry.exporting import Exporting
 from tests.shops import ALL, Shop, a_woo_order, an_entry, open_shop, settings_for
 
 
@@ -70,3 +75,24 @@ def test_job_of_the_clock_tells_when_it_was_done(shop: Shop) -> None:
     at = int(shop.clock().timestamp())
     assert counted(shop, "job_done_timestamp_seconds") == [({"job": "sweep"}, at)]
     assert counted(shop, "errors_total") == [({"where": "clock"}, 1)]
+
+
+def test_trace_leads_from_the_webhook_to_the_delivery(shop: Shop) -> None:
+    exporter = InMemorySpanExporter()
+    shop.gateway.telling._tracer = Tracer(Exporting(SimpleSpanProcessor(exporter)))
+    shop.sender.code = 503
+    shop.post(a_woo_order(1, an_entry(ALL)))
+    shop.dispatch()
+    webhook, decision, attempt = exporter.get_finished_spans()
+    assert [one.name for one in (webhook, decision, attempt)] == ["webhook", "decision", "attempt"]
+    assert webhook.context is not None
+    assert [one.parent and one.parent.span_id for one in (decision, attempt)] == [webhook.context.span_id] * 2
+    assert decision.attributes is not None
+    assert decision.attributes["gateway.reason"] == "all_granted"
+    assert attempt.attributes is not None
+    assert [attempt.attributes[f"gateway.{key}"] for key in ("destination", "attempt", "word")] == [
+        "sink",
+        1,
+        "http_503",
+    ]
+    assert attempt.status.status_code is StatusCode.ERROR
