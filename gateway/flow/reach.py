@@ -14,6 +14,8 @@ from gateway.storage.statements import Connection, Row
 from gateway.storage.webhooks import put_orders
 
 PARKED_FOR = timedelta(hours=1)
+# A quiet shop sends its webhooks when somebody comes by, and a grant that is gone by then is no harm; a refusal is.
+REFUSAL_PARKED_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ def lower_subject(
 def park_for(connection: Connection, told: Told, key_hashes: Sequence[str]) -> None:
     """Keep the signal for an order that its webhook has not brought yet."""
     keys = [(told.store_id, one) for one in key_hashes]
-    park(connection, keys, told.record_id, told.at + PARKED_FOR)
+    wait = REFUSAL_PARKED_FOR if denied_categories(told.evidence) else PARKED_FOR
+    park(connection, keys, told.record_id, told.at + wait)
 
 
 def _may_hear(told: Told, row: Row, *, is_named: bool) -> bool:

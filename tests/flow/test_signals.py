@@ -215,6 +215,20 @@ def test_parked_signal_is_forgotten_after_an_hour(open_anywhere: Open) -> None:
     assert visitor.shop.gateway.retain()["parked"] == 1
 
 
+def test_parked_refusal_waits_as_long_as_a_webhook_may_be_on_its_way(open_anywhere: Open) -> None:
+    visitor = open_anywhere(unknown="allow", hold_seconds=0)
+    for number in (1, 2):
+        visitor.denies(order_id=str(number), order_key=f"wc_order_{number}")
+    visitor.shop.clock.pass_by(hours=23)
+    assert visitor.shop.gateway.retain()["parked"] == 0
+    visitor.shop.post(a_woo_order(1))
+    visitor.shop.clock.pass_by(hours=1)
+    visitor.shop.post(a_woo_order(2))
+    assert [visitor.shop.order(n)["order_time"]["status"] for n in (1, 2)] == ["recorded", "unknown"]
+    visitor.shop.dispatch()
+    assert ("suppressed", "all_purposes_denied") in visitor.shop.states()
+
+
 def test_grant_of_a_browser_fills_only_what_is_empty(open_: Open) -> None:
     visitor = open_()
     visitor.shop.post(a_woo_order(1, an_entry(NONE)))
