@@ -228,6 +228,11 @@ def test_cookie_is_read(name: str) -> None:
     assert gating(EVIDENCE["cookie"](text)) == (marketing, analytics)
 
 
+def test_refusal_is_found_in_the_longest_header_that_a_browser_can_send() -> None:
+    others = "; ".join(f"other_{number}={'x' * 90}" for number in range(150))
+    assert gating(EVIDENCE["cookie"](f"{others}; wp_consent_marketing=deny"))[0] is DENIED
+
+
 def test_refusal_of_a_consent_string_in_a_cookie_is_an_answer() -> None:
     evidence = EVIDENCE["cookie"]("__gpp=DBABLA~CVQVAAAAAACA.YA")
     assert (evidence.state, evidence.gpc, evidence.choices.sale_of_data) == (SignalState.ANSWERED, True, DENIED)

@@ -19,7 +19,7 @@ from gateway.ingest.fields import object_of
 from gateway.ingest.gpc import with_gpc
 from gateway.model.consent import Basis, Category, Choice, Choices, Evidence, SignalState, strictest
 
-_MOST_CHARS: Final = 8192
+_MOST_CHARS: Final = 16_384  # as much as a signal may hold
 _COOKIEBOT_ANSWER: Final = re.compile(r"\b(necessary|preferences|statistics|marketing|method)['\"]?:\s*['\"]?(\w+)")
 _COOKIEBOT_NAMES: Final = {**CATEGORY_NAMES, "necessary": Category.FUNCTIONAL}
 _COOKIEBOT_WORDS: Final = {"true": "yes", "false": "no"}
