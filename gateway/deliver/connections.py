@@ -177,16 +177,10 @@ class Connections:
         failure = Failure.DNS_FAILED
         for tried, address in enumerate(addresses):
             left_seconds = deadline.left_seconds(Failure.CONNECT_TIMEOUT)
-            sock = socket.socket(address.family, socket.SOCK_STREAM)
             try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.settimeout(left_seconds / (len(addresses) - tried))
-                sock.connect(address.sockaddr)
+                return _connected(address, left_seconds / (len(addresses) - tried))
             except OSError as error:
-                _close([sock])
                 failure = _CONNECT_WORDS.get(type(error), Failure.UNREACHABLE)
-            else:
-                return sock
         raise failed(failure)
 
     def _addresses(self, origin: Origin, deadline: Deadline) -> Sequence[Address]:
@@ -224,6 +218,18 @@ def _resolved(resolve: Resolve, origin: Origin, deadline: Deadline) -> Sequence[
     if thread.is_alive():
         raise failed(Failure.DNS_TIMEOUT)
     return found[0] if found else ()
+
+
+def _connected(address: Address, timeout_seconds: float) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)  # fails for a family that the system lacks
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeout_seconds)
+        sock.connect(address.sockaddr)
+    except BaseException:
+        _close([sock])
+        raise
+    return sock
 
 
 def _by_turns(addresses: Sequence[Address]) -> Sequence[Address]:

@@ -143,6 +143,15 @@ def test_ipv6_receiver_is_reached() -> None:
     assert receiver.received[0].headers["host"] == f"[::1]:{receiver.port}"
 
 
+def test_next_address_is_tried_where_the_system_lacks_a_family() -> None:
+    with Receiver([answer(200)]) as receiver:
+        lacking = Address(99, ("::1", receiver.port, 0, 0))
+        sender = a_sender(resolve=lambda _, port: [lacking, Address(socket.AF_INET, ("127.0.0.1", port))])
+        assert send(sender, f"http://two.example:{receiver.port}/") == 200
+    alone = a_sender(resolve=lambda _host, _port: [lacking])
+    assert failure_of(alone, "http://one.example/") == "unreachable"
+
+
 def test_next_address_is_tried_when_one_is_dead() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         dead = server.getsockname()[1]
