@@ -148,6 +148,7 @@ def test_next_address_is_tried_where_the_system_lacks_a_family() -> None:
         lacking = Address(99, ("::1", receiver.port, 0, 0))
         sender = a_sender(resolve=lambda _, port: [lacking, Address(socket.AF_INET, ("127.0.0.1", port))])
         assert send(sender, f"http://two.example:{receiver.port}/") == 200
+        sender.close()
     alone = a_sender(resolve=lambda _host, _port: [lacking])
     assert failure_of(alone, "http://one.example/") == "unreachable"
 
