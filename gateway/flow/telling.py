@@ -261,6 +261,11 @@ class Telling:
             self.metrics.events.labels(store_id, verdict.value).inc(count)
             log_event("events", store=store_id, status=verdict.value, count=count)
 
+    def request_refused(self, store_id: str, door: str, status: str) -> None:
+        """A signal, events or a call of the API were refused."""
+        self.metrics.requests_refused.labels(store_id, door, status).inc()
+        log_event("refused", store=store_id, where=door, status=status)
+
     def _ended_undecided(self, ended: Sequence[tuple[str, str, str]]) -> None:
         for named, count in Counter(ended).items():
             self._count_delivery(*named).inc(count)

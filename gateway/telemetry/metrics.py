@@ -89,6 +89,9 @@ class Metrics:
     def _count_consent(self) -> None:
         self.signals = self._counter("signals", "Consent signals by door and answer", "store", "channel", "status")
         self.events = self._counter("events", "Session events by answer", "store", "status")
+        self.requests_refused = self._counter(
+            "requests_refused", "Signals, events and calls of the API that were refused", "store", "door", "status"
+        )
         self.reconcile_found = self._counter("reconcile_found", "Changes that no webhook had brought", "store")
         self.reconcile_seen = self._counter("reconcile_seen", "Changes that reconciliation looked at", "store")
 

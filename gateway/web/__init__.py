@@ -10,11 +10,12 @@ from gateway.web.events import make_events
 from gateway.web.front import Front
 from gateway.web.health import make_health
 from gateway.web.proxies import trust_proxies
+from gateway.web.refusals import tell_refusals
 from gateway.web.renewals import make_renewals
 from gateway.web.signals import make_signals
 from gateway.web.webhooks import make_webhooks
 
-_MAKERS = (make_webhooks, make_signals, make_events, make_renewals, make_api, make_health)
+_DOORS = (make_signals, make_events, make_renewals, make_api)
 
 
 def create_app(gateway: Gateway) -> Flask:
@@ -24,8 +25,12 @@ def create_app(gateway: Gateway) -> Flask:
     app.url_map.merge_slashes = False  # it redirects to whatever host the request names
     app.extensions["gateway"] = gateway
     register_errors(app)
-    for make in _MAKERS:
-        app.register_blueprint(make(gateway))
+    for make in _DOORS:
+        door = make(gateway)
+        tell_refusals(door, gateway)
+        app.register_blueprint(door)
+    app.register_blueprint(make_webhooks(gateway))
+    app.register_blueprint(make_health(gateway))
     register_admin(app, gateway)
     trust_proxies(app, gateway.settings.web.trusted_proxies)
     return app

@@ -30,6 +30,7 @@ LABELS = {
     "gateway_oldest_waiting_seconds": {"destination"},
     "gateway_signals_total": {"store", "channel", "status"},
     "gateway_events_total": {"store", "status"},
+    "gateway_requests_refused_total": {"store", "door", "status"},
     "gateway_destination_paused": {"destination"},
     "gateway_commit_seconds": set(),
     "gateway_batch_size": set(),
@@ -55,6 +56,7 @@ def touched() -> Metrics:
     metrics.attempt_seconds.labels(destination="container").observe(0.2)
     metrics.signals.labels(store="acme", channel="browser", status="recorded").inc()
     metrics.events.labels(store="acme", status="queued").inc()
+    metrics.requests_refused.labels(store="acme", door="signals", status="forbidden").inc()
     metrics.commit_seconds.observe(0.002)
     metrics.batch_size.observe(7)
     metrics.reconcile_found.labels(store="acme").inc()
