@@ -62,6 +62,13 @@ class Dispatch:
 
     def prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Prepared]:
         """Decide a batch; what may leave comes back with its bytes, the rest settled."""
+        prepared = self._prepare(claimed)
+        for one in claimed:
+            if one.state is DeliveryState.SENDING:
+                self._telling.lost(one)
+        return prepared
+
+    def _prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Prepared]:
         now = self._database.now()
         context, decided = self._database.read(lambda connection: self._decide_all(connection, claimed, now))
         payloads: dict[int, dict[str, object]] = {}
@@ -70,7 +77,7 @@ class Dispatch:
     def send(self, prepared: Prepared) -> Settled:
         """Make one attempt over the network; what was called back since it was decided is decided once more."""
         if self._database.recall(_last_call_back, for_seconds=_CALL_BACK_SECONDS) != prepared.as_of:
-            again = self.prepare([prepared.claimed])[0]
+            again = self._prepare([prepared.claimed])[0]
             if isinstance(again, Settled):
                 return again
             prepared = again

@@ -178,6 +178,12 @@ class Telling:
             order=claimed.order_id,
         )
 
+    def lost(self, claimed: Claimed) -> None:
+        """A worker was never heard of again; the delivery that it was sending is taken over."""
+        word = "lease_expired"
+        self._count_attempt(claimed.store_id, claimed.destination_id, word).inc()
+        log_event("attempt", logging.WARNING, **_place(claimed), outcome=OutcomeKind.RETRY.value, word=word)
+
     def ended(self, claimed: Claimed, state: DeliveryState) -> None:
         """A delivery changed its state."""
         self._count_delivery(claimed.store_id, claimed.destination_id, state.value).inc()

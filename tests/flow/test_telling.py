@@ -69,6 +69,15 @@ def test_key_that_is_missing_is_counted_as_such(shop: Shop) -> None:
     assert counted(shop, "errors_total") == [({"where": "key"}, 1)]
 
 
+def test_attempt_of_a_worker_that_is_gone_is_counted(shop: Shop) -> None:
+    shop.post(a_woo_order(1, an_entry(ALL)))
+    shop._claimed()
+    shop.clock.pass_by(hours=1)
+    shop.dispatch()
+    words = {labels["outcome"]: number for labels, number in counted(shop, "attempts_total")}
+    assert words == {"lease_expired": 1, "ok": 1}
+
+
 def test_job_of_the_clock_tells_when_it_was_done(shop: Shop) -> None:
     shop.gateway.telling.job_done("sweep")
     shop.gateway.telling.job_failed("renewals", NotRecorded("the disk is full"))
