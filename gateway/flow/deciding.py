@@ -8,14 +8,12 @@ from gateway.decide.policy import stricter_of
 from gateway.flow.facts import (
     Known,
     decide_delivery,
+    known_by_id,
     known_of_customer,
-    known_of_nothing,
-    known_of_order,
     known_of_scheduled,
     known_of_subscription,
     latest_of,
 )
-from gateway.flow.linking import is_renewal
 from gateway.flow.parts import Parts
 from gateway.flow.visits import OpenEvent, known_of_event
 from gateway.model.decision import Decision, Policy
@@ -93,11 +91,7 @@ def _known(connection: Connection, context: Context, one: Open, policy: Policy) 
         return known_of_customer(context, one.store_id, subject)
     if about == "subscription":
         return known_of_subscription(context, one.store_id, subject)
-    row = context.orders.get((one.store_id, one.order_id or ""))
-    if row is None:
-        return known_of_nothing(context, one.store_id, one.order_id)
-    latest = latest_of(connection, row, policy, context) if is_renewal(row) else None
-    return known_of_order(context, row, latest=latest)
+    return known_by_id(connection, context, one.store_id, one.order_id or "", policy)
 
 
 def _subscription_keys(one: Open) -> list[tuple[str, str]]:

@@ -140,9 +140,13 @@ def _missing(recorded: Evidence | None) -> list[Category]:
     return [category for category in GATING if recorded is None or recorded.choices.of(category) is not Choice.GRANTED]
 
 
-def known_of_nothing(context: Context, store_id: str, order_id: str | None) -> Known:
-    """The order's webhook never came: the store's unknown rule, and what was taken back of the order by its id."""
-    return Known(facts=OrderFacts(lowerings=context.of_unseen(store_id, [order_id] if order_id else [])))
+def known_by_id(connection: Connection, context: Context, store_id: str, order_id: str, policy: Policy) -> Known:
+    """An order as a policy sees it; of one whose webhook never came, what was taken back of it by its id."""
+    row = context.orders.get((store_id, order_id))
+    if row is None:
+        return Known(facts=OrderFacts(lowerings=context.of_unseen(store_id, [order_id])))
+    latest = latest_of(connection, row, policy, context) if is_renewal(row) else None
+    return known_of_order(context, row, latest=latest)
 
 
 def known_of_customer(context: Context, store_id: str, customer_id: str | None) -> Known:

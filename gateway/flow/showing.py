@@ -6,13 +6,12 @@ from typing import Any
 
 from gateway.decide.consent import OrderFacts
 from gateway.decide.policy import consent_object
-from gateway.flow.facts import Known, effective_of, known_of_nothing, known_of_order, latest_of
-from gateway.flow.linking import is_renewal
+from gateway.flow.facts import Known, effective_of, known_by_id
 from gateway.model.consent import GATING, Category, Choice, Lowering
 from gateway.model.decision import Effective, Policy, UnknownRule
 from gateway.model.instant import as_text
 from gateway.storage.consent import Subject
-from gateway.storage.context import Context, load_context
+from gateway.storage.context import load_context
 from gateway.storage.history import deliveries_of_order, records_of_order, webhooks_of_order
 from gateway.storage.statements import Connection, Row
 
@@ -24,7 +23,7 @@ def show_order(connection: Connection, store_id: str, order_id: str, policy: Pol
     delivered = deliveries_of_order(connection, store_id, order_id)
     if row is None and not delivered:
         return None
-    known = _known(connection, context, (store_id, order_id), policy)
+    known = known_by_id(connection, context, store_id, order_id, policy)
     return {
         "store_id": store_id,
         "order_id": order_id,
@@ -34,14 +33,6 @@ def show_order(connection: Connection, store_id: str, order_id: str, policy: Pol
         "history": _history(connection, context.lowerings, store_id, order_id, row),
         "deliveries": [_delivery(one, tries) for one, tries in delivered],
     }
-
-
-def _known(connection: Connection, context: Context, key: tuple[str, str], policy: Policy) -> Known:
-    row = context.orders.get(key)
-    if row is None:
-        return known_of_nothing(context, *key)
-    latest = latest_of(connection, row, policy, context) if is_renewal(row) else None
-    return known_of_order(context, row, latest=latest)
 
 
 def _facts(row: Row | None, now: datetime) -> dict[str, object]:

@@ -7,7 +7,7 @@ import orjson
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from gateway.flow.facts import Known, effective_of, known_of_nothing, known_of_order, latest_of
+from gateway.flow.facts import Known, effective_of, known_by_id
 from gateway.flow.policies import policy_of
 from gateway.flow.showing import show_order
 from gateway.model.decision import Policy
@@ -92,11 +92,8 @@ def _known(connection: Connection, store_id: str, order_id: str) -> tuple[OrderH
     history = read_order(connection, store_id, order_id)
     if history is None:
         return None
-    policy, row = _policy(connection, store_id), history.context.orders.get((store_id, order_id))
-    if row is None:
-        return history, known_of_nothing(history.context, store_id, order_id), policy
-    latest = latest_of(connection, row, policy, history.context) if history.order.is_renewal else None
-    return history, known_of_order(history.context, row, latest=latest), policy
+    policy = _policy(connection, store_id)
+    return history, known_by_id(connection, history.context, store_id, order_id, policy), policy
 
 
 def _policy(connection: Connection, store_id: str) -> Policy:
