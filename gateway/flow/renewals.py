@@ -111,20 +111,23 @@ class Renewals:
         What was sealed under a key that is not at hand waits for it.
         """
         count, taken = 0, 1
-        while taken and self._due()[0]:
+        while taken and self._is_any_due():
             taken = self._database.write(self._run_some)  # none when another process has them
             count += taken
         return count
 
     def miss_no_key(self) -> None:
         """Raise CannotOpen when something is due that no key at hand opens."""
-        if self._due()[1]:
+        if self._is_any_due(under_others=True):
             raise CannotOpen("a renewal is due under a key that is not at hand; add it to security.previous_keys")
 
-    def _due(self) -> tuple[bool, bool]:
-        given = {"store_ids": self._store_ids(), "key_ids": self._parts.keyring.key_ids}
-        now = self._database.now()
-        return self._database.read(lambda connection: has_due_renewals(connection, **given, now=now))
+    def _is_any_due(self, *, under_others: bool = False) -> bool:
+        store_ids, key_ids, now = self._store_ids(), self._parts.keyring.key_ids, self._database.now()
+        return self._database.read(
+            lambda connection: has_due_renewals(
+                connection, store_ids=store_ids, key_ids=key_ids, under_others=under_others, now=now
+            )
+        )
 
     def _run_some(self, connection: Connection) -> int:
         now = self._database.now()

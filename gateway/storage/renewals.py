@@ -101,13 +101,12 @@ def take_due(
 
 
 def has_due_renewals(
-    connection: Connection, *, store_ids: Collection[str], key_ids: Collection[str], now: datetime
-) -> tuple[bool, bool]:
-    """Whether any renewal of these stores is due under one of these keys, and under another, without locking."""
-    due = select(renewals.c.renewal_id).where(_is_due(store_ids, now)).limit(1)
+    connection: Connection, *, store_ids: Collection[str], key_ids: Collection[str], under_others: bool, now: datetime
+) -> bool:
+    """Whether any renewal of these stores is due under one of these keys, or `under_others`, without locking."""
     is_known = renewals.c.key_id.in_(key_ids)
-    known, other = (connection.execute(due.where(one)).first() for one in (is_known, ~is_known))
-    return known is not None, other is not None
+    due = select(renewals.c.renewal_id).where(_is_due(store_ids, now), ~is_known if under_others else is_known)
+    return connection.execute(due.limit(1)).first() is not None
 
 
 def occurrences_of(connection: Connection, store_id: str, renewal_id: str) -> list[Row]:
