@@ -98,6 +98,14 @@ def wait_for(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def deliver_all(database: Database, receivers: Receivers) -> None:
+    """Have a worker deliver until nothing is open any more."""
+    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
+    worker.start()
+    wait_for(lambda: open_count(database) == 0)
+    worker.stop(within_seconds=5)
+
+
 @pytest.mark.usefixtures("worker")
 def test_streams_arrive_whole_and_in_order(any_database: Database, receivers: Receivers) -> None:
     for n in range(10):
@@ -268,10 +276,7 @@ def test_what_cannot_be_decided_for_now_is_given_back(any_database: Database, re
 
     receivers.while_deciding = fail
     enqueue(any_database, a_delivery("order:1", topic="first"), a_delivery("order:2", topic="second"))
-    worker = Worker(any_database, receivers, name="w", destination_ids=["sink"], pace=PACE)
-    worker.start()
-    wait_for(lambda: open_count(any_database) == 0)
-    worker.stop(within_seconds=5)
+    deliver_all(any_database, receivers)
     assert {row.attempts for row in _rows(any_database)} == {1}
     assert sorted(receivers.arrived["sink"]) == ["first", "second"]
 
@@ -289,10 +294,7 @@ def test_outcomes_are_written_once_the_database_works_again(sqlite_url: str) -> 
     receivers = Receivers(database)
     receivers.answers["sink"] = database.fail_for_a_while
     enqueue(database, a_delivery(topic="first"), a_delivery(topic="second"))
-    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
-    worker.start()
-    wait_for(lambda: open_count(database) == 0)
-    worker.stop(within_seconds=5)
+    deliver_all(database, receivers)
     assert receivers.arrived["sink"] == ["first", "second"]
     assert database.failures > 0
     database.close()
@@ -335,10 +337,7 @@ def test_nothing_is_sent_under_a_lease_that_has_ended(sqlite_url: str) -> None:
 
     receivers.while_deciding, receivers.answers["sink"] = stand_still, answer
     enqueue(database, a_delivery())
-    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
-    worker.start()
-    wait_for(lambda: open_count(database) == 0)
-    worker.stop(within_seconds=5)
+    deliver_all(database, receivers)
     assert sent_in_time == [True]
     database.close()
 
@@ -349,10 +348,7 @@ def test_what_arrived_is_not_sent_again_while_its_outcome_cannot_be_written(sqli
     database.while_failing = lambda: setattr(clock, "offset", timedelta(hours=database.failures - 1))
     receivers = Receivers(database)
     enqueue(database, a_delivery(topic="first"))
-    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
-    worker.start()
-    wait_for(lambda: open_count(database) == 0)
-    worker.stop(within_seconds=5)
+    deliver_all(database, receivers)
     assert (receivers.arrived["sink"], row_of(database, "first").attempts) == (["first"], 1)
     database.close()
 
@@ -368,10 +364,7 @@ def test_outcomes_are_written_after_a_bug_too(sqlite_url: str, monkeypatch: pyte
 
     monkeypatch.setattr(Outcomes, "_write", fail_once)
     enqueue(database, a_delivery(topic="first"))
-    worker = Worker(database, receivers, name="w", destination_ids=["sink"], pace=PACE)
-    worker.start()
-    wait_for(lambda: open_count(database) == 0)
-    worker.stop(within_seconds=5)
+    deliver_all(database, receivers)
     assert (receivers.arrived["sink"], row_of(database, "first").attempts) == (["first"], 1)
     database.close()
 
