@@ -8,12 +8,14 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, insert, select
 
 from gateway.model.delivery import DeliveryState
+from gateway.storage.bulk import select_rows
 from gateway.storage.lists import chunks_of
 from gateway.storage.statements import upsert
 from gateway.storage.tables import deliveries, facts, order_keys, orders, parked, to_microseconds
 
 _CHUNK: Final = 200
 _CALLED_BACK: Final = "called_back"
+_LAST_CALL_BACK: Final = select(facts.c.value).where(facts.c.name == _CALLED_BACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +84,8 @@ def call_back(connection: Connection, now: datetime) -> None:
 
 def last_call_back(connection: Connection) -> str:
     """Return what changes whenever deliveries are called back."""
-    query = select(facts.c.value).where(facts.c.name == _CALLED_BACK)
-    return connection.execute(query).scalar_one_or_none() or ""
+    rows = select_rows(connection, _LAST_CALL_BACK, {})
+    return str(rows[0]["value"]) if rows else ""
 
 
 def park(connection: Connection, keys: Sequence[tuple[str, str]], record_id: int, expires_at: datetime) -> None:
