@@ -33,6 +33,7 @@ class StoreApi:
     page_size: int = 100
     failures: list[tuple[int, float | None]] = field(default_factory=list)
     fails_at: dict[int, int] = field(default_factory=dict)  # the n-th request, from 1, gets this status code
+    breaks_off_at: set[int] = field(default_factory=set)  # the n-th request gets half of its answer
     before_answer: Callable[[Asked], None] | None = None
     asked: list[Asked] = field(default_factory=list)
 
@@ -102,7 +103,8 @@ class StoreApi:
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
             request.send_header(name, value)
         request.end_headers()
-        request.wfile.write(body)
+        request.close_connection = len(self.asked) in self.breaks_off_at
+        request.wfile.write(body[: len(body) // 2] if request.close_connection else body)
 
     def _failed(self, request: BaseHTTPRequestHandler) -> tuple[int, Any, dict[str, str]] | None:
         if len(self.asked) in self.fails_at:

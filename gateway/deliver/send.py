@@ -67,7 +67,7 @@ class Sender:
         self._routes = _Routes()
 
     def send(self, request: OutboundRequest) -> Response:
-        """Send once; raises DeliveryFailed with the word of a Failure when no whole answer came."""
+        """Send once; raises DeliveryFailed with the word of a Failure when no answer came."""
         prepared = _prepared(request, self._routes.route(request.url))
         try:
             reply = self._session.send(prepared, stream=True, proxies={})
@@ -76,7 +76,8 @@ class Sender:
         except requests.RequestException as error:
             # The text of the error may repeat the URL, which may hold secrets: it must not travel with ours.
             raise failed(next(word for family, word in _WORDS if isinstance(error, family))) from None
-        return Response(status_code=reply.status_code, headers=tuple(reply.headers.items()), body=body)
+        headers, broken = tuple(reply.headers.items()), getattr(reply.raw, "broken", "")
+        return Response(status_code=reply.status_code, headers=headers, body=body, broken=broken)
 
     def reach(self, url: str) -> None:
         """Connect to where `url` leads and hang up, without sending anything; raises DeliveryFailed."""
@@ -236,6 +237,7 @@ class _Raw:
     def __init__(self, answer: Answer) -> None:
         self.status = answer.status_code
         self.headers = answer.headers
+        self.broken = answer.broken
         self._body = answer.body
 
     def read(self, _: int) -> bytes:

@@ -46,12 +46,16 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer, its body up to the bound; `is_reusable` says whether the connection may carry another request."""
+    """One answer, its body up to the bound; `is_reusable` says whether the connection may carry another request.
+
+    `broken` is the word for what kept its body from being read: whoever sends a status has decided.
+    """
 
     status_code: int
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     is_reusable: bool
+    broken: str = ""
 
 
 class Wire:
@@ -67,7 +71,7 @@ class Wire:
         self._is_written = False
 
     def exchange(self, message: bytes) -> Answer:
-        """Send a whole request and read its answer; raises DeliveryFailed."""
+        """Send a whole request and read its answer; raises DeliveryFailed where none began."""
         self._write(message)
         for _ in range(_MAX_INTERIM_ANSWERS):
             minor, status_code, headers = self._read_head()
@@ -89,7 +93,12 @@ class Wire:
     def _read_answer(self, minor: int, status_code: int, headers: list[tuple[str, str]]) -> Answer:
         if status_code == _SWITCHING_PROTOCOLS:
             raise failed(Failure.BAD_RESPONSE)
-        body, is_complete = (b"", True) if status_code in _BODILESS else self._read_body(headers)
+        body, is_complete, broken = b"", True, ""
+        if status_code not in _BODILESS:
+            try:
+                body, is_complete = self._read_body(headers)
+            except DeliveryFailed as failure:
+                is_complete, broken = False, failure.word
         options = ",".join(_all(headers, "connection")).lower()
         stays = "close" not in options and (minor == 1 or "keep-alive" in options)
         return Answer(
@@ -97,6 +106,7 @@ class Wire:
             headers=tuple(headers),
             body=body,
             is_reusable=self._is_written and is_complete and stays and not self._buffer,
+            broken=broken,
         )
 
     def _read_head(self) -> tuple[int, int, list[tuple[str, str]]]:

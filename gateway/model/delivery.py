@@ -96,11 +96,15 @@ class OutboundRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What a destination answered: at most the first `body` bytes that the door lets in."""
+    """What was answered: at most the first `body` bytes that the door lets in.
+
+    `broken` is the word for what kept the body from being read, "" when it was; the status stands all the same.
+    """
 
     status_code: int
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

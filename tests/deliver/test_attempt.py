@@ -46,6 +46,12 @@ def test_failure_of_the_network_is_an_outcome(permanent: bool, kind: OutcomeKind
     assert attempt(door, WEBHOOK, DESTINATION, PARCEL, NOW) == Outcome(kind=kind, word="connect_timeout")
 
 
+@pytest.mark.parametrize(("code", "kind"), [(204, OutcomeKind.DELIVERED), (410, OutcomeKind.REFUSED)])
+def test_status_decides_whatever_became_of_the_body(code: int, kind: OutcomeKind) -> None:
+    door = RecordingDoor(Response(status_code=code, headers=(), body=b"", broken="cut_off"))
+    assert attempt(door, WEBHOOK, DESTINATION, PARCEL, NOW).kind is kind
+
+
 def test_request_that_cannot_be_built_is_an_outcome_and_nothing_is_sent() -> None:
     door = RecordingDoor(Response(status_code=200, headers=(), body=b""))
     outcome = attempt(door, WEBHOOK, replace(DESTINATION, secret="whsec_!"), PARCEL, NOW)

@@ -99,12 +99,19 @@ def test_answers_are_read_as_they_are_framed(data: bytes, body: bytes, is_reusab
     assert (got.body, got.is_reusable) == (body, is_reusable)
 
 
-@pytest.mark.parametrize("cut", range(1, 60))
-def test_answer_that_ends_anywhere_is_cut_off(cut: int) -> None:
-    whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    assert len(whole) == 60
+HEAD, CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("cut", range(1, len(HEAD)))
+def test_head_that_ends_anywhere_is_cut_off(cut: int) -> None:
     with pytest.raises(DeliveryFailed, match="cut_off"):
-        exchange(whole[:cut])
+        exchange(HEAD[:cut])
+
+
+@pytest.mark.parametrize("cut", range(len(CHUNKS)))
+def test_status_counts_wherever_its_body_ends(cut: int) -> None:
+    got = exchange(HEAD + CHUNKS[:cut])
+    assert (got.status_code, got.body, got.broken, got.is_reusable) == (200, b"", "cut_off", False)
 
 
 @pytest.mark.parametrize("size", range(1, 12))

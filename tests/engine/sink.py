@@ -16,7 +16,7 @@ class Answer(StrEnum):
     BUSY = "busy"  # 503
     HANG = "hang"  # takes it in and never answers
     CUT_OFF = "cut_off"  # takes it in and closes the connection
-    HALF = "half"  # closes in the middle of its answer
+    HALF = "half"  # 200, and closes in the middle of its body
     GARBAGE = "garbage"  # answers what is no HTTP
     REDIRECT = "redirect"
 
@@ -72,8 +72,8 @@ class Sink:
 
     @property
     def taken(self) -> list[Arrival]:
-        """What was answered well."""
-        return [arrival for arrival in list(self.arrivals) if arrival.answer is Answer.OK]
+        """What was answered well: a status counts, whatever becomes of the body behind it."""
+        return [arrival for arrival in list(self.arrivals) if arrival.answer in (Answer.OK, Answer.HALF)]
 
     def take(self, headers: dict[str, str], body: bytes) -> Answer:
         answer = self.answer(len(self.arrivals))

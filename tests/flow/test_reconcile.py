@@ -187,6 +187,14 @@ def test_busy_store_is_asked_again_when_it_says_so(open_: Open, woo: WooApi) -> 
     assert open_.waits == [7.0, 2.0]  # type: ignore[attr-defined]
 
 
+def test_store_whose_answer_breaks_off_is_asked_again(open_: Open, woo: WooApi) -> None:
+    shop = open_(woo)
+    woo.put(an_order(1))
+    woo.breaks_off_at = {1}
+    assert shop.gateway.reconcile("acme").found == ("1",)
+    assert open_.waits == [1.0]  # type: ignore[attr-defined]
+
+
 def test_store_that_asks_for_long_is_left_until_later(open_: Open, woo: WooApi) -> None:
     shop = open_(woo)
     woo.put(an_order(1))

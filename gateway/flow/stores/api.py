@@ -14,13 +14,12 @@ Payload = dict[str, object]
 
 
 class StoreFailed(GatewayError):
-    """The store's API did not answer as it should; `word` names the cause, `retry_seconds` when to ask again."""
+    """The store's API did not answer as it should; `word` names the cause."""
 
-    def __init__(self, word: str, *, retry_seconds: float | None = None) -> None:
+    def __init__(self, word: str) -> None:
         """Keep the cause as one word that an operator can read."""
         super().__init__(f"the store's API failed: {word}")
         self.word = word
-        self.retry_seconds = retry_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

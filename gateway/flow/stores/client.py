@@ -42,7 +42,7 @@ class Answer:
 
 
 class StoreClient:
-    """Asks one store. `headers` are sent with every request."""
+    """Asks one store."""
 
     def __init__(self, door: Door, base_url: str, *, wait: Callable[[float], None]) -> None:
         """Send by `door`; `wait` sleeps for that many seconds."""
@@ -83,12 +83,12 @@ class StoreClient:
             except DeliveryFailed as failure:
                 word = failure.word
             else:
-                if not _is_to_be_asked_again(response):
+                word = _trouble(response)
+                if not word:
                     return _read(response)
-                word = f"http_{response.status_code}"
                 delay = _asked_to_wait(response, delay)
             if tried + 1 == _TRIES or delay > _MOST_WAIT_SECONDS:
-                raise StoreFailed(word, retry_seconds=delay)
+                raise StoreFailed(word)
             self._wait(delay)
         raise StoreFailed("no_answer")
 
@@ -103,8 +103,10 @@ def base_url_of(address: str, *, allow_plain: bool) -> str:
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
-def _is_to_be_asked_again(response: Response) -> bool:
-    return response.status_code == _BUSY or response.status_code // 100 == 5  # noqa: PLR2004 - 5xx
+def _trouble(response: Response) -> str:
+    """Return why the store is to be asked again, in a word; "" where its answer stands."""
+    is_busy = response.status_code == _BUSY or response.status_code // 100 == 5  # noqa: PLR2004 - 5xx
+    return f"http_{response.status_code}" if is_busy else response.broken
 
 
 def _asked_to_wait(response: Response, usual_seconds: float) -> float:
