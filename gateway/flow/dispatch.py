@@ -23,6 +23,7 @@ from gateway.storage.queue import Claimed
 from gateway.storage.sealing import CannotOpen
 from gateway.storage.signals import last_call_back
 from gateway.storage.statements import Connection
+from gateway.storage.waiting import is_to_end
 
 _KEY_MISSING_RETRY = timedelta(seconds=60)
 _CALL_BACK_SECONDS = 0.05  # a signal that takes back what is about to leave is heard of within so long
@@ -77,7 +78,7 @@ class Dispatch:
     def send(self, prepared: Prepared) -> Settled:
         """Make one attempt over the network; what was called back since it was decided is decided once more."""
         if self._database.recall(_last_call_back, for_seconds=_CALL_BACK_SECONDS) != prepared.as_of:
-            again = self._prepare([prepared.claimed])[0]
+            again = self._again(prepared)
             if isinstance(again, Settled):
                 return again
             prepared = again
@@ -98,6 +99,21 @@ class Dispatch:
         ended = self._database.now()
         self._telling.attempted(claimed, outcome, number=number, started_at=now, ended_at=ended)
         return self._settled(prepared, outcome, number, now, ended)
+
+    def _again(self, prepared: Prepared) -> Settled | Prepared:
+        """Decide once more what was called back; what was ended meanwhile has nothing more to do than to end."""
+        claimed = prepared.claimed
+        if self._database.read(lambda connection: is_to_end(connection, claimed.id)):
+            return Settled(
+                delivery_id=claimed.id,
+                claim=claimed.claim,
+                state=DeliveryState.DUE,
+                action=prepared.decision.action.value,
+                reason=prepared.decision.reason.value,
+                detail=_detail(prepared.decision),
+                decided_version=prepared.decision.policy_version,
+            )
+        return self._prepare([claimed])[0]
 
     # --- deciding ---------------------------------------------------------------------------------------------
 

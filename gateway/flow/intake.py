@@ -9,7 +9,7 @@ from gateway.flow.erasure import erase_person
 from gateway.flow.holding import Behind, held_until, load_behind
 from gateway.flow.item import RECONCILED, Addressee, Intake, Taken, stream_of
 from gateway.flow.linking import is_renewal, kept_links, linked_row
-from gateway.model.consent import Category, Channel, Evidence, OrderConsent
+from gateway.model.consent import Category, Channel, Evidence, OrderConsent, SignalState
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.order import Order, Origin, Subscription
 from gateway.storage.consent import (
@@ -21,6 +21,7 @@ from gateway.storage.consent import (
     stamp_of,
 )
 from gateway.storage.queue import NewDelivery, delivery_rows, release_order
+from gateway.storage.signals import call_back
 from gateway.storage.statements import Connection, Row
 from gateway.storage.streams import lock_streams
 from gateway.storage.subscriptions import record_subscriptions
@@ -41,6 +42,7 @@ class _Batch:
     records: list[Row] = field(default_factory=list)
     lowerings: list[Row] = field(default_factory=list)
     released: list[tuple[str, str, datetime]] = field(default_factory=list)
+    called_back_at: datetime | None = None
 
 
 def record_webhooks(connection: Connection, items: Sequence[Intake]) -> list[Taken]:
@@ -260,6 +262,8 @@ def _apply(
     row.update(order_columns(result.consent), record_id=before.record_id)
     if result.is_released and item.order_key in batch.before.orders:
         batch.released.append((item.store_id, order.order_id, item.received_at))
+    if item.order_key in batch.before.orders and any(_takes_back(evidence) for evidence, _ in heard):
+        batch.called_back_at = item.received_at
     evidence, channel = heard[-1]
     by = lowered_by(evidence, channel)
     batch.lowerings += _lowering_rows(item, "order", order.order_id, result.lowered, by, heard_at)
@@ -271,6 +275,11 @@ def _apply(
         denied = tuple(dict.fromkeys((*denied_categories(recorded), *result.lowered)))
         for subscription_id in row["subscription_ids"]:
             batch.lowerings += _lowering_rows(item, "subscription", subscription_id, denied, "order", heard_at)
+
+
+def _takes_back(evidence: Evidence) -> bool:
+    """Whether what was decided without it may be more than it allows; a banner left unanswered grants nothing."""
+    return evidence.state is SignalState.PENDING or bool(denied_categories(evidence))
 
 
 def _lowering_rows(
@@ -328,6 +337,8 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
     )
     take_parked(connection, [key for key in keys if key in batch.before.parked])
     lower(connection, batch.lowerings)
+    if batch.called_back_at is not None:
+        call_back(connection, batch.called_back_at)
     told: list[tuple[str, Subscription, datetime]] = [
         (item.store_id, item.webhook.subscription, item.received_at)
         for item in accepted

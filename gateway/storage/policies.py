@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, func, insert, select
 
 from gateway.storage.bulk import select_rows
+from gateway.storage.signals import call_back
 from gateway.storage.statements import Row
 from gateway.storage.streams import lock_streams
 from gateway.storage.tables import policies
@@ -46,7 +47,10 @@ def add_policy(
     *,
     file_values: Mapping[str, Any] | None = None,
 ) -> int:
-    """Add the next version; return its number, counted from 1 per store. The store's policies are locked."""
+    """Add the next version, also for what was decided and has not left; return its number, counted from 1 per store.
+
+    The store's policies are locked.
+    """
     newest = select(func.max(policies.c.version)).where(policies.c.store_id == store_id)
     version = (connection.execute(newest).scalar() or 0) + 1
     row = {
@@ -58,6 +62,7 @@ def add_policy(
         "changed_at": now,
     }
     connection.execute(insert(policies), [row])
+    call_back(connection, now)
     return version
 
 

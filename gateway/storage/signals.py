@@ -1,5 +1,6 @@
 """What a signal reaches: orders by key or session, what waits for its subjects, and parking for what is not there."""
 
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -11,7 +12,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.storage.bulk import select_rows
 from gateway.storage.lists import chunks_of
 from gateway.storage.statements import upsert
-from gateway.storage.tables import deliveries, facts, order_keys, orders, parked, to_microseconds
+from gateway.storage.tables import deliveries, facts, order_keys, orders, parked
 
 _CHUNK: Final = 200
 _CALLED_BACK: Final = "called_back"
@@ -78,7 +79,7 @@ def open_orders_of_customer(connection: Connection, store_id: str, customer_id: 
 
 def call_back(connection: Connection, now: datetime) -> None:
     """Have every delivery that was decided, and has not left yet, decided once more."""
-    row = {"name": _CALLED_BACK, "value": str(to_microseconds(now)), "updated_at": now}
+    row = {"name": _CALLED_BACK, "value": secrets.token_hex(8), "updated_at": now}
     upsert(connection, facts, [row])
 
 

@@ -11,6 +11,7 @@ from gateway.storage.bulk import select_rows
 from gateway.storage.database import Database, announce_ended, announce_work
 from gateway.storage.lists import chunks_of
 from gateway.storage.outcomes import drop_unneeded_bodies, forget_people
+from gateway.storage.signals import call_back
 from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, deliveries, destinations
 
@@ -40,7 +41,7 @@ def cancel(
 ) -> list[int]:
     """End what waits, as CANCELLED, SUPPRESSED or EXPIRED, and return the ids that ended.
 
-    What is being sent at this moment cannot be called back; it ends so unless the attempt under way arrives.
+    What was decided and has not left is called back; an attempt under way cannot be, and ends so unless it arrives.
     """
     is_open = (deliveries.c.id.in_(delivery_ids), deliveries.c.finished_at.is_(None))
     ids = connection.execute(select(deliveries.c.id).where(*is_open)).scalars()
@@ -48,6 +49,12 @@ def cancel(
     for chunk in chunks_of(sorted(ids), _CHUNK):
         ended += _end(connection, chunk, state=state, reason=reason, drop=drop_bodies, now=now)
     return ended
+
+
+def is_to_end(connection: Connection, delivery_id: int) -> bool:
+    """Whether a delivery that is being sent was ended meanwhile."""
+    marked = select(deliveries.c.id).where(deliveries.c.id == delivery_id, deliveries.c.ending.is_not(None))
+    return connection.execute(marked).first() is not None
 
 
 def retry_now(
@@ -133,11 +140,13 @@ def _end(
         .returning(deliveries.c.id, deliveries.c.body_id, deliveries.c.store_id, deliveries.c.destination_id)
     ).all()
     announce_ended(connection, [(row.store_id, row.destination_id, state.value) for row in rows])
-    connection.execute(
+    sending = connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.SENDING)
         .values(ending={"state": state, "reason": reason, "drop_body": drop})
     )
+    if sending.rowcount:
+        call_back(connection, now)
     ended = [row.id for row in rows]
     promote(connection, ended, now=now)
     if drop:
