@@ -19,7 +19,6 @@ Handler = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 Transact = Callable[[Callable[[Connection], Any]], Any]
 Hear = Callable[[float, int], None]
 _BATCH: Final = 256
-_STEP: Final = 32  # larger batches are multiples of it: statements for each size are kept, so there must be few
 _MUCH: Final = 32  # waits before a second writer begins beside the first: few large transactions cost less than many
 LATE_SECONDS: Final = 1.0  # what waited behind a transaction that failed after so long is refused with it
 _PATIENCE_SECONDS: Final = 0.05  # or it begins when the first has been held up for so long
@@ -98,7 +97,7 @@ class Writers:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closing)
             self._changed.wait_for(self._may_begin, _PATIENCE_SECONDS)
-            batch = [self._waiting.popleft() for _ in range(_size(len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
             self._at_work += bool(batch)
             return batch
 
@@ -135,11 +134,6 @@ class Writers:
             return self._transact(lambda connection: _run_all(connection, [waiting]))[0]
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             return error
-
-
-def _size(waiting: int) -> int:
-    most = min(waiting, _BATCH)
-    return most if most < _STEP else most - most % _STEP
 
 
 class _Handed:
