@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gateway.deliver.attempt import attempt
-from gateway.deliver.retry import next_attempt
+from gateway.deliver.retry import attempts_since, next_attempt
 from gateway.flow.deciding import Deciding
 from gateway.flow.outbound import Outbound, build_outbound, pass_on
 from gateway.flow.parts import Parts, StoreRules, Target
@@ -228,8 +228,9 @@ class Dispatch:
         if outcome.kind is OutcomeKind.REFUSED:
             return DeliveryState.FAILED, None
         first_at = claimed.first_attempt_at or started_at
-        again = next_attempt(outcome, number, first_at, ended_at, self._parts.horizon, self._parts.jitter())
-        return (DeliveryState.FAILED, None) if again is None else (DeliveryState.DUE, ended_at + again.delay)
+        since = attempts_since(first_at, started_at, number)
+        delay = next_attempt(outcome, since, first_at, ended_at, self._parts.horizon, self._parts.jitter())
+        return (DeliveryState.FAILED, None) if delay is None else (DeliveryState.DUE, ended_at + delay)
 
 
 def _last_call_back(connection: Connection, _now: datetime) -> str:

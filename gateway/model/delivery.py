@@ -1,7 +1,6 @@
 """Deliveries: their states, attempts and outcomes."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 
 from gateway.model.consent import Category
@@ -105,10 +104,3 @@ class Response:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     broken: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryDecision:
-    """When to try again."""
-
-    delay: timedelta

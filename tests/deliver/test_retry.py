@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deliver.retry import next_attempt
+from gateway.deliver.retry import attempts_since, next_attempt
 from gateway.model.delivery import Outcome, OutcomeKind
 
 FIRST_AT = datetime(2026, 11, 21, 15, 54, 4, tzinfo=UTC)
@@ -18,8 +18,8 @@ def delay_seconds(
     attempt: int, *, jitter: float = 0.5, retry_after_seconds: float | None = None, after: timedelta = timedelta(0)
 ) -> float | None:
     outcome = Outcome(kind=OutcomeKind.RETRY, word="http_503", retry_after_seconds=retry_after_seconds)
-    decision = next_attempt(outcome, attempt, FIRST_AT, FIRST_AT + after, HORIZON, jitter)
-    return decision.delay.total_seconds() if decision else None
+    delay = next_attempt(outcome, attempt, FIRST_AT, FIRST_AT + after, HORIZON, jitter)
+    return delay.total_seconds() if delay else None
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,25 @@ def test_attempts_go_forward_and_end_before_the_horizon(
     now, horizon = FIRST_AT, timedelta(hours=horizon_hours)
     for attempt, (jitter, retry_after_seconds) in zip(range(1, 300), cycle(course), strict=False):
         outcome = Outcome(kind=OutcomeKind.RETRY, word="http_429", retry_after_seconds=retry_after_seconds)
-        decision = next_attempt(outcome, attempt, FIRST_AT, now, horizon, jitter)
-        if decision is None:
+        delay = next_attempt(outcome, attempt, FIRST_AT, now, horizon, jitter)
+        if delay is None:
             return
-        assert decision.delay.total_seconds() >= max(0.8, retry_after_seconds or 0)
-        now += decision.delay
+        assert delay.total_seconds() >= max(0.8, retry_after_seconds or 0)
+        now += delay
         assert now <= FIRST_AT + horizon
     pytest.fail("the horizon was never reached")
+
+
+@pytest.mark.parametrize(("seconds", "since"), [(-60, 1), (0, 1), (0.7, 1), (0.8, 2), (3, 3), (7, 4), (86_400, 17)])
+def test_attempts_before_the_first_one_do_not_count(seconds: float, since: int) -> None:
+    assert attempts_since(FIRST_AT, FIRST_AT + timedelta(seconds=seconds), 100) == since
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_all_attempts_count_where_none_was_before(jitters: list[float]) -> None:
+    began_at, outcome = FIRST_AT, Outcome(kind=OutcomeKind.RETRY, word="http_503")
+    for number, jitter in enumerate(jitters, start=1):
+        assert min(number, 13) <= attempts_since(FIRST_AT, began_at, number) <= number
+        delay = next_attempt(outcome, number, FIRST_AT, began_at, HORIZON, jitter)
+        assert delay is not None
+        began_at += delay

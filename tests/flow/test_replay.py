@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from gateway.bootstrap import build
@@ -46,6 +47,24 @@ def test_what_failed_goes_again_under_the_same_id(open_: Open) -> None:
     assert {one["webhook-id"] for one in again} == ids
     assert {one["X-Gateway-Attempt"] for one in again} == {"2"}
     assert replayed(shop) == (0, [])
+
+
+def test_what_goes_again_is_tried_as_often_as_at_first(open_: Open) -> None:
+    shop = open_(mode="off")
+    shop.post(a_woo_order(1))
+    shop.sender.answers = [503] * 12
+    for _ in range(12):
+        shop.dispatch()
+        shop.clock.pass_by(hours=1)
+    shop.sender.answers = [404, 503, 503]
+    shop.dispatch()
+    assert replayed(shop) == (1, [])
+    [before] = shop.deliveries()
+    assert (before["attempts"], before["claimable_at"] - shop.clock()) == (14, timedelta(seconds=1))
+    shop.clock.pass_by(seconds=1)
+    shop.dispatch()
+    [after] = shop.deliveries()
+    assert (after["attempts"], after["claimable_at"] - shop.clock()) == (15, timedelta(seconds=2))
 
 
 def test_a_stricter_policy_counts_when_it_is_replayed(open_: Open) -> None:
