@@ -143,6 +143,10 @@ class Shop:
         """Claim what is due and decide it."""
         return self.gateway.prepare(self._claimed())
 
+    def put_off(self) -> None:
+        """Claim what is due and have a bug keep it back."""
+        self._settle([self.gateway.put_off(one) for one in self._claimed()])
+
     def send(self, decided: Sequence[Settled | Prepared]) -> None:
         """Send what may be sent, and write what became of everything that was decided."""
         self._settle([one if isinstance(one, Settled) else self.gateway.send(one) for one in decided])

@@ -26,6 +26,7 @@ from gateway.storage.statements import Connection
 from gateway.storage.waiting import is_to_end
 
 _KEY_MISSING_RETRY = timedelta(seconds=60)
+_BUG = "internal_error"
 _CALL_BACK_SECONDS = 0.05  # a signal that takes back what is about to leave is heard of within so long
 
 
@@ -100,6 +101,22 @@ class Dispatch:
         self._telling.attempted(claimed, outcome, number=number, started_at=now, ended_at=ended)
         return self._settled(prepared, outcome, number, now, ended)
 
+    def put_off(self, claimed: Claimed) -> Settled:
+        """Count what a bug kept back as an attempt that failed, so that it is tried again as long as any other."""
+        now, number = self._database.now(), claimed.attempts + 1
+        outcome = Outcome(kind=OutcomeKind.RETRY, word=_BUG)
+        state, next_at = self._next(claimed, outcome, number, now, now)
+        self._telling.put_off(claimed, _BUG)
+        self._telling.ended(claimed, state)
+        return Settled(
+            delivery_id=claimed.id,
+            claim=claimed.claim,
+            state=state,
+            next_at=next_at,
+            reason=_BUG,
+            attempt=Attempt(number=number, at=now, kind=outcome.kind, word=outcome.word),
+        )
+
     def _again(self, prepared: Prepared) -> Settled | Prepared:
         """Decide once more what was called back; what was ended meanwhile has nothing more to do than to end."""
         claimed = prepared.claimed
@@ -148,7 +165,7 @@ class Dispatch:
             return self._ended(one, DeliveryState.DUE, next_at=now + _KEY_MISSING_RETRY, reason="key_missing")
         except Exception as error:  # noqa: BLE001 - a bug in doubt sends nothing and shows itself
             self._telling.failed(claimed, error)
-            return self._ended(one, DeliveryState.FAILED, reason="internal_error")
+            return self._ended(one, DeliveryState.FAILED, reason=_BUG)
 
     def _built(self, context: Context, one: _Decided, payloads: dict[int, dict[str, object]]) -> Settled | Prepared:
         claimed = one.claimed

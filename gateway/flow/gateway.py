@@ -245,6 +245,10 @@ class Gateway:
         """Make one attempt at one delivery."""
         return self._dispatch.send(prepared)
 
+    def put_off(self, claimed: Claimed) -> Settled:
+        """Have a delivery tried again that a bug kept back."""
+        return self._dispatch.put_off(claimed)
+
     # --- by the clock -----------------------------------------------------------------------------------------
 
     def run_renewals(self) -> int:

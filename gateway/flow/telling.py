@@ -180,7 +180,10 @@ class Telling:
 
     def lost(self, claimed: Claimed) -> None:
         """A worker was never heard of again; the delivery that it was sending is taken over."""
-        word = "lease_expired"
+        self.put_off(claimed, "lease_expired")
+
+    def put_off(self, claimed: Claimed, word: str) -> None:
+        """An attempt came to nothing inside the gateway; another one is made."""
         self._count_attempt(claimed.store_id, claimed.destination_id, word).inc()
         log_event("attempt", logging.WARNING, **_place(claimed), outcome=OutcomeKind.RETRY.value, word=word)
 

@@ -16,16 +16,13 @@ from itertools import zip_longest
 from typing import Final, Protocol
 
 from gateway.errors import NotRecorded
-from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage import queue
 from gateway.storage.database import Database
-from gateway.storage.outcomes import Attempt, Settled
 from gateway.storage.queue import Claimed
 from gateway.worker.lane import Lane
 from gateway.worker.outcomes import APART_SECONDS, TROUBLE_SECONDS, Outcomes
 from gateway.worker.preparing import Dispatching, Preparing
 
-_BUG_DELAY: Final = timedelta(minutes=1)
 _SET_BACK: Final = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
@@ -71,7 +68,6 @@ class Worker:
             self._lanes,
             self._outcomes,
             is_stopping=self._is_stopping,
-            put_off=self._put_off,
             give_back=self._give_back,
         )
         self._loop = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -146,19 +142,7 @@ class Worker:
             self._give_back([claimed])
         except Exception:
             _log.exception("delivery %d cannot be sent", claimed.id)
-            self._outcomes.add([self._put_off(claimed)])
-
-    def _put_off(self, claimed: Claimed) -> Settled:
-        now = self._database.now()
-        attempt = Attempt(number=claimed.attempts + 1, at=now, kind=OutcomeKind.RETRY, word="internal_error")
-        return Settled(
-            delivery_id=claimed.id,
-            claim=claimed.claim,
-            state=DeliveryState.DUE,
-            next_at=now + _BUG_DELAY,
-            reason="internal_error",
-            attempt=attempt,
-        )
+            self._outcomes.add([self._dispatch.put_off(claimed)])
 
     def _give_back(self, claimed: Sequence[Claimed]) -> None:
         if not claimed:

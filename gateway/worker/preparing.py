@@ -31,6 +31,10 @@ class Dispatching(Protocol):
         """Make one attempt over the network."""
         ...
 
+    def put_off(self, claimed: Claimed) -> Settled:
+        """Say what becomes of a delivery that a bug kept back."""
+        ...
+
 
 class Preparing:
     """Decides claimed deliveries, and hands on what may be sent and what may not."""
@@ -42,14 +46,12 @@ class Preparing:
         outcomes: Outcomes,
         *,
         is_stopping: threading.Event,
-        put_off: Callable[[Claimed], Settled],
         give_back: Callable[[Sequence[Claimed]], None],
     ) -> None:
-        """Once it `is_stopping`, everything is given back; `put_off` tells what becomes of what a bug keeps back."""
+        """Once it `is_stopping`, everything is given back."""
         self._dispatch = dispatch
         self._lanes = lanes
         self._outcomes = outcomes
-        self._put_off = put_off
         self._give_back = give_back
         self._claimed: queue.Queue[Sequence[Claimed] | None] = queue.Queue(maxsize=1)
         self._is_stopping = is_stopping
@@ -109,7 +111,7 @@ class Preparing:
             return self._dispatch.prepare([claimed])[0]
         except Exception:
             _log.exception("delivery %d cannot be prepared", claimed.id)
-            return self._put_off(claimed)
+            return self._dispatch.put_off(claimed)
 
     def _hand_on(self, prepared: Sequence[Any], expected: Mapping[str, int]) -> None:
         settled = [one for one in prepared if isinstance(one, Settled)]

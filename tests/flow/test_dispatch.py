@@ -49,6 +49,30 @@ def test_body_that_cannot_be_read_fails_and_is_not_sent(open_: Open) -> None:
     assert (shop.states(), shop.sender.requests) == ([("failed", "internal_error")], [])
 
 
+def test_delivery_that_a_bug_keeps_back_is_tried_like_any_other(open_: Open) -> None:
+    shop = open_()
+    shop.post(a_woo_order(entry=an_entry(ALL)))
+    shop.put_off()
+    [row] = shop.deliveries()
+    assert (row["state"], row["reason"], row["word"], row["attempts"]) == ("due", *["internal_error"] * 2, 1)
+    assert row["claimable_at"] - shop.clock() == timedelta(seconds=1)
+    assert b'destination="sink",outcome="internal_error",store="acme"} 1.0' in shop.gateway.telling.render()
+    shop.clock.pass_by(seconds=1)
+    shop.dispatch()
+    assert shop.states() == [("delivered", "all_granted")]
+
+
+def test_delivery_that_a_bug_keeps_back_for_long_fails(open_: Open) -> None:
+    shop = open_()
+    shop.post(a_woo_order(entry=an_entry(ALL)))
+    shop.put_off()
+    shop.clock.pass_by(hours=192)
+    shop.put_off()
+    assert shop.states() == [("failed", "internal_error")]
+    shop.clock.pass_by(days=1)
+    assert shop.dispatch() == 0
+
+
 def test_renewal_under_a_missing_key_holds_up_no_other(open_: Open) -> None:
     shop = open_()
     at = shop.clock() + timedelta(hours=1)
