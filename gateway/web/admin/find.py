@@ -4,6 +4,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.ingest.answers import SESSION_ID
+from gateway.ingest.fields import email_of
 from gateway.storage.audits import log_audit
 from gateway.storage.reading.orders import OrderRow, find_orders, find_orders_by_email
 from gateway.storage.reading.sessions import has_session
@@ -35,7 +36,7 @@ def _orders(text: str, stores: list[str]) -> list[OrderRow]:
     if "@" not in text:
         return running().database.read(lambda connection: find_orders(connection, stores, text))
     log_audit(running().database, actor=the_user().name, action="searched_email")
-    hashed = running().keyring.digest("email", text.strip().lower())
+    hashed = running().keyring.digest("email", email_of(text) or "")
     return running().database.read(lambda connection: find_orders_by_email(connection, stores, hashed))
 
 

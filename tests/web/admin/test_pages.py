@@ -206,6 +206,14 @@ def test_an_email_address_finds_orders_and_stays_out_of_addresses_and_the_log(sh
     assert "novak" not in log.lower()
 
 
+def test_an_email_address_finds_orders_however_it_is_spelled(told: Pages) -> None:
+    order = told.story.woo(2001, None, billing={"email": "Zo\u00eb@b\u00fccher.example"})
+    told.story.post(order, "order.created")
+    for text in ("zoe\u0308@B\u00fccher.example", "zo\u00eb@xn--bcher-kva.example"):
+        answer = told.as_role(Role.OWNER).post("/admin/find", {"text": text})
+        assert answer.headers["Location"] == "/admin/orders/acme/2001"
+
+
 def test_a_session_is_found_by_its_id(shown: Pages) -> None:
     from gateway.storage.tables import sessions
 
