@@ -1,32 +1,19 @@
 """What a page asks of the gateway and of the request, with types."""
 
-from typing import Final, Protocol
+from typing import Final
 
 from flask import abort, current_app, g
 
-from gateway.settings import Settings
-from gateway.storage.database import Database
+from gateway.flow.gateway import Gateway
 from gateway.storage.people import User
-from gateway.storage.sealing import Keyring
 
 #: In a route: a number of a row. One that no database holds leads nowhere.
 ROW_ID: Final = "int(max=9223372036854775807)"
 
 
-class Running(Protocol):
-    """The parts of a running gateway that pages use."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def database(self) -> Database: ...
-    @property
-    def keyring(self) -> Keyring: ...
-
-
-def running() -> Running:
+def running() -> Gateway:
     """Return the gateway behind this application."""
-    gateway: Running = current_app.extensions["gateway_admin"]
+    gateway: Gateway = current_app.extensions["gateway"]
     return gateway
 
 

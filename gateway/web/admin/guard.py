@@ -10,10 +10,11 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 
+from gateway.flow.gateway import Gateway
 from gateway.storage import people, throttles
 from gateway.storage.people import Role, User
 from gateway.storage.tables import of_microseconds, to_microseconds
-from gateway.web.admin.context import Running, running, signed_in
+from gateway.web.admin.context import running, signed_in
 from gateway.web.admin.pages import pages
 
 IDLE = timedelta(hours=2)
@@ -79,7 +80,7 @@ class Visitor:
         return f"{self.user.user_id}.{self.user.generation}"
 
 
-def set_up_guard(app: Flask, gateway: Running) -> None:
+def set_up_guard(app: Flask, gateway: Gateway) -> None:
     """Sign cookies with a key of the gateway's, and ask the table before every page."""
     is_https = gateway.settings.web.base_url.startswith("https://")
     app.config.update(

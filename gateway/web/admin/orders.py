@@ -1,18 +1,14 @@
 """The order list and the order page."""
 
 from datetime import timedelta
-from typing import Any
 
 import orjson
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.flow.facts import Known, effective_of, known_by_id
-from gateway.flow.policies import policy_of
-from gateway.flow.showing import show_order
 from gateway.model.decision import Policy
 from gateway.model.order import Origin
-from gateway.storage.policies import newest_policy
 from gateway.storage.reading.keyset import Cursor, Page
 from gateway.storage.reading.order import ROWS, OrderHistory, read_order
 from gateway.storage.reading.orders import ConsentFilter, OrderFilter, OrderRow, list_orders
@@ -55,7 +51,6 @@ def orders() -> ResponseReturnValue:
 def order(store_id: str, order_id: str) -> ResponseReturnValue:
     """Show what was agreed, what left, and why."""
     now = running().database.now()
-
     found = running().database.read(lambda connection: _known(connection, store_id, order_id))
     if found is None:
         abort(404)
@@ -76,12 +71,7 @@ def order(store_id: str, order_id: str) -> ResponseReturnValue:
 @pages.get("/orders/<store_id>/<order_id>.json")
 def order_json(store_id: str, order_id: str) -> ResponseReturnValue:
     """Return what the API says of the order, for who is signed in."""
-    now = running().database.now()
-
-    def job(connection: Connection) -> dict[str, Any] | None:
-        return show_order(connection, store_id, order_id, _policy(connection, store_id), now)
-
-    shown = running().database.read(job)
+    shown = running().order_as_json(store_id, order_id)
     if shown is None:
         abort(404)
     return Response(orjson.dumps(shown, option=orjson.OPT_INDENT_2), mimetype="application/json")
@@ -92,13 +82,9 @@ def _known(connection: Connection, store_id: str, order_id: str) -> tuple[OrderH
     history = read_order(connection, store_id, order_id)
     if history is None:
         return None
-    policy = _policy(connection, store_id)
+    running().policies.confirm(connection)
+    policy = running().policies.newest(store_id)
     return history, known_by_id(connection, history.context, store_id, order_id, policy), policy
-
-
-def _policy(connection: Connection, store_id: str) -> Policy:
-    stored = newest_policy(connection, store_id)
-    return policy_of(stored["version"], stored["values"]) if stored else Policy()
 
 
 def _wanted() -> OrderFilter:

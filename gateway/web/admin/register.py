@@ -3,6 +3,7 @@
 from flask import Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from gateway.flow.gateway import Gateway
 from gateway.web.admin import (
     account,
     actions,
@@ -16,7 +17,6 @@ from gateway.web.admin import (
     users,
     welcome,
 )
-from gateway.web.admin.context import Running
 from gateway.web.admin.guard import set_up_guard
 from gateway.web.admin.pages import pages, set_up_pages
 from gateway.web.admin.throttle import set_up_throttle
@@ -24,9 +24,8 @@ from gateway.web.admin.throttle import set_up_throttle
 _VIEWS = (sign_in, welcome, orders, deliveries, actions, sessions, policies, find, users, audits, account)
 
 
-def register_admin(app: Flask, gateway: Running) -> None:
+def register_admin(app: Flask, gateway: Gateway) -> None:
     """Add the pages under /admin to `app`, and the way to them."""
-    app.extensions["gateway_admin"] = gateway
     set_up_guard(app, gateway)
     set_up_pages(app)
     app.register_blueprint(pages)

@@ -8,9 +8,10 @@ from flask_limiter import Limiter
 from limits.storage import Storage
 
 from gateway.errors import GatewayError
+from gateway.flow.gateway import Gateway
 from gateway.storage import throttles
 from gateway.storage.database import Database
-from gateway.web.admin.context import Running, the_user
+from gateway.web.admin.context import the_user
 from gateway.web.shedding import network_of
 
 PER_HOST = "10 per 5 minutes"
@@ -72,7 +73,7 @@ def _has_failed(response: Response) -> bool:
     return response.status_code not in (302, 303)
 
 
-def set_up_throttle(app: Flask, gateway: Running) -> None:
+def set_up_throttle(app: Flask, gateway: Gateway) -> None:
     """Limit how often signing in may fail: per host, and per name from wherever it is tried.
 
     One's present password can be guessed as often on the account page, by whoever finds a browser unattended.
