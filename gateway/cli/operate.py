@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Console
@@ -11,13 +12,14 @@ from rich.table import Table
 from gateway.bootstrap import make_targets
 from gateway.cli.manage import check_store, with_database
 from gateway.errors import RequestInvalid
+from gateway.flow.parts import Target
 from gateway.flow.policies import policy_of
 from gateway.flow.replay import REPLAYABLE, replay
 from gateway.flow.whatif import WhatIf, what_if
+from gateway.ingest.fields import instant_of
 from gateway.model.counting import count
 from gateway.model.delivery import DeliveryState
-from gateway.model.instant import of_text
-from gateway.settings import Settings, load_settings
+from gateway.settings import load_settings
 from gateway.storage.database import Database
 from gateway.storage.policies import newest_policy
 
@@ -53,17 +55,17 @@ def _count(text: str) -> int:
 
 def instant(text: str) -> datetime:
     """Read a time given on the command line."""
-    at = of_text(text)
+    at = instant_of(text)
     if at is None:
         raise argparse.ArgumentTypeError("must be a time such as 2026-11-21T15:54:04Z")
-    return at.astimezone(UTC)
+    return at
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.settings)
     check_store(settings, arguments.store)
-    make_targets(settings)
-    result = with_database(settings, lambda database: _what_if(database, settings, arguments))
+    targets = make_targets(settings)
+    result = with_database(settings, lambda database: _what_if(database, targets, arguments))
     if arguments.json:
         print(json.dumps(_as_json(result), indent=2))
     else:
@@ -71,13 +73,13 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _what_if(database: Database, settings: Settings, arguments: argparse.Namespace) -> WhatIf:
+def _what_if(database: Database, targets: Mapping[str, Target], arguments: argparse.Namespace) -> WhatIf:
     newest = database.read(lambda connection: newest_policy(connection, arguments.store))
     if newest is None:
         raise RequestInvalid({"--store": ["has no policy yet; start the gateway once"]})
     asked = {"mode": arguments.mode, "unknown": arguments.unknown}
     values = {**newest["values"], **{key: value for key, value in asked.items() if value}}
-    return what_if(database, settings, arguments.store, policy_of(newest["version"], values), arguments.last)
+    return what_if(database, targets, arguments.store, policy_of(newest["version"], values), arguments.last)
 
 
 def _as_json(result: WhatIf) -> dict[str, object]:

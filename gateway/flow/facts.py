@@ -1,6 +1,6 @@
 """Rows become the facts that a decision is taken from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -181,8 +181,13 @@ def latest_of(connection: Connection, row: Row, policy: Policy, context: Context
     from_order = order_consent_of(found).recorded if found else None
     customer = context.customers.get((row["store_id"], row["customer_id"]))
     from_customer = customer_evidence(customer) if customer else None
-    known = [(one.captured_at, one) for one in (from_order, from_customer) if one and one.captured_at]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
+    return newest_of((from_order, from_customer))
+
+
+def newest_of(told: Iterable[Evidence | None]) -> Evidence | None:
+    """Return what was captured last; what bears no time is not known to be new."""
+    dated = [(one.captured_at, one) for one in told if one and one.captured_at]
+    return max(dated, key=lambda pair: pair[0])[1] if dated else None
 
 
 def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewals: bool = False) -> list[Lowering]:

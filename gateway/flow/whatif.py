@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from gateway.decide.consent import OrderFacts
-from gateway.deliver.destinations import DESTINATION_KINDS
-from gateway.flow.facts import Known, customer_evidence, decide_delivery, known_of_order
+from gateway.flow.facts import Known, customer_evidence, decide_delivery, known_of_order, newest_of
 from gateway.flow.linking import is_renewal
+from gateway.flow.parts import Target
 from gateway.flow.policies import policy_of
-from gateway.model.consent import Category, Evidence
+from gateway.model.consent import Evidence
 from gateway.model.decision import Action, Decision, Policy, RenewalRule
-from gateway.settings import Settings
 from gateway.storage.consent import order_consent_of
 from gateway.storage.context import Context, Key, load_context
 from gateway.storage.database import Database
@@ -76,7 +75,7 @@ class WhatIf:
 
 def what_if(
     database: Database,
-    settings: Settings,
+    targets: Mapping[str, Target],
     store_id: str,
     policy: Policy,
     last: int = LAST_ORDERS,
@@ -91,21 +90,15 @@ def what_if(
     since = now - timedelta(days=days) if days else None
     limit = MOST_ORDERS if days else min(last, MOST_ORDERS)
     known = database.read(lambda connection: _read(connection, store_id, policy, limit, since))
-    return _compare(known, _targets(settings, store_id), policy, now)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    destination_id: str
-    purposes: tuple[Category, ...]
-    identity_required: bool
+    served = [one for one in targets.values() if one.destination.takes_store(store_id)]
+    return _compare(known, served, policy, now)
 
 
 @dataclass(slots=True)
 class _Scale:
     """One destination's decisions, as they are weighed."""
 
-    target: _Target
+    target: Target
     before: Counter[Action] = field(default_factory=Counter)
     after: Counter[Action] = field(default_factory=Counter)
     changes: list[ChangedDecision] = field(default_factory=list)
@@ -133,7 +126,7 @@ def _read(connection: Connection, store_id: str, policy: Policy, limit: int, sin
     return _Known(store_id, present, chunks)
 
 
-def _compare(known: _Known, targets: Sequence[_Target], policy: Policy, now: datetime) -> WhatIf:
+def _compare(known: _Known, targets: Sequence[Target], policy: Policy, now: datetime) -> WhatIf:
     scales, count, oldest_at = [_Scale(target) for target in targets], 0, None
     for row, (one, other) in _orders(known, policy):
         count, oldest_at = count + 1, row["seen_at"]
@@ -148,19 +141,6 @@ def _compare(known: _Known, targets: Sequence[_Target], policy: Policy, now: dat
         destinations=tuple(_tallied(scale) for scale in scales),
         changes=tuple(changes),
     )
-
-
-def _targets(settings: Settings, store_id: str) -> list[_Target]:
-    return [
-        _Target(
-            destination_id=one.id,
-            purposes=tuple(Category(purpose) for purpose in one.purposes)
-            or DESTINATION_KINDS[one.kind].default_purposes,
-            identity_required=DESTINATION_KINDS[one.kind].identity_required,
-        )
-        for one in settings.destinations
-        if not one.stores or store_id in one.stores
-    ]
 
 
 def _orders(known: _Known, policy: Policy) -> Iterator[tuple[Row, tuple[Known, Known]]]:
@@ -187,16 +167,12 @@ def _latest(connection: Connection, store_id: str, context: Context) -> Mapping[
     found = {customer: [order_consent_of(row).recorded] for customer, row in rows.items()}
     for (_, customer), row in context.customers.items():
         found.setdefault(customer, []).append(customer_evidence(row))
-    return {customer: newest for customer, known in found.items() if (newest := _newest(known))}
+    return {customer: newest for customer, known in found.items() if (newest := newest_of(known))}
 
 
-def _newest(known: Sequence[Evidence | None]) -> Evidence | None:
-    dated = [(one.captured_at, one) for one in known if one and one.captured_at]
-    return max(dated, key=lambda pair: pair[0])[1] if dated else None
-
-
-def _decide(known: Known, policy: Policy, target: _Target, now: datetime) -> Decision:
-    return decide_delivery(known, policy, target.purposes, identity_required=target.identity_required, now=now)
+def _decide(known: Known, policy: Policy, target: Target, now: datetime) -> Decision:
+    purposes, identity_required = target.destination.purposes, target.kind.identity_required
+    return decide_delivery(known, policy, purposes, identity_required=identity_required, now=now)
 
 
 def _weigh(scale: _Scale, row: Row, before: Decision, after: Decision) -> None:
@@ -208,7 +184,7 @@ def _weigh(scale: _Scale, row: Row, before: Decision, after: Decision) -> None:
                 order_id=row["order_id"],
                 number=row["number"],
                 seen_at=row["seen_at"],
-                destination_id=scale.target.destination_id,
+                destination_id=scale.target.destination.destination_id,
                 before=before,
                 after=after,
             )
@@ -217,7 +193,7 @@ def _weigh(scale: _Scale, row: Row, before: Decision, after: Decision) -> None:
 
 def _tallied(scale: _Scale) -> DestinationTally:
     return DestinationTally(
-        destination_id=scale.target.destination_id,
+        destination_id=scale.target.destination.destination_id,
         before=_tally(scale.before),
         after=_tally(scale.after),
         changed=len(scale.changes),

@@ -32,7 +32,7 @@ def _policy(**changes: Any) -> Policy:
 
 
 def _seen(story: Story, last: int = 1000, **changes: Any) -> WhatIf:
-    return what_if(story.gateway.database, story.settings, "acme", _policy(**changes), last)
+    return what_if(story.gateway.database, story.gateway.targets, "acme", _policy(**changes), last)
 
 
 def _after(seen: WhatIf) -> dict[str, tuple[int, int, int]]:
@@ -78,7 +78,7 @@ def test_only_the_last_orders_are_looked_at(story: Story) -> None:
 def test_days_are_counted_back_from_now(story: Story) -> None:
     story.clock.pass_by(days=40)
     story.post(story.woo(9, NONE))
-    seen = what_if(story.gateway.database, story.settings, "acme", _policy(), days=30)
+    seen = what_if(story.gateway.database, story.gateway.targets, "acme", _policy(), days=30)
     assert seen.orders == 1
 
 

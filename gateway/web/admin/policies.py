@@ -48,7 +48,7 @@ def policy_preview(store_id: str) -> ResponseReturnValue:
         return _shown(store_id, versions, {**_in_force(versions), **request.form.to_dict()}, errors=error.errors)
     days = LAST_DAYS if request.form.get("span") == "days" else None
     version = (versions[0].version if versions else 0) + 1
-    seen = what_if(running().database, running().settings, store_id, policy_of(version, values), days=days)
+    seen = what_if(running().database, running().targets, store_id, policy_of(version, values), days=days)
     return _shown(store_id, versions, values, seen=seen)
 
 
