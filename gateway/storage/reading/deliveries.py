@@ -1,6 +1,6 @@
 """The delivery list, one delivery with its attempts and what came in, and the choice of many for an action."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ RANGE_ROWS = 1000  # how many deliveries one confirmed action takes at most
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFilter:
-    """How the delivery list is narrowed; `destinations` are all that the store sends to."""
+    """How the delivery list is narrowed; `destinations` are all that the store sends to, or has sent to."""
 
     destinations: Sequence[str] = ()
     destination_id: str = ""
@@ -111,6 +111,17 @@ def list_deliveries(connection: Connection, store_id: str, wanted: DeliveryFilte
     return _page(rows, bound, is_newer=is_newer and bound is not None)
 
 
+def former_destinations(connection: Connection, store_id: str, known: Collection[str]) -> list[str]:
+    """Return where deliveries of a store went that is not among `known`: the settings no longer name it."""
+    found, after = [], ""
+    following = select(func.min(deliveries.c.destination_id))
+    while (one := connection.execute(following.where(deliveries.c.destination_id > after)).scalar()) is not None:
+        if one not in known and _has_any(connection, store_id, one):
+            found.append(one)
+        after = one
+    return found
+
+
 def read_delivery(connection: Connection, delivery_id: int) -> DeliveryRow | None:
     """Return one delivery."""
     row = connection.execute(_joined().where(deliveries.c.id == delivery_id)).mappings().first()
@@ -157,6 +168,12 @@ def read_sealed_body(connection: Connection, body_id: int) -> SealedBody | None:
     """Return what came in, None once it is gone."""
     row = connection.execute(select(bodies.c.key_id, bodies.c.sealed).where(bodies.c.id == body_id)).first()
     return SealedBody(key_id=row.key_id, sealed=row.sealed) if row else None
+
+
+def _has_any(connection: Connection, store_id: str, destination_id: str) -> bool:
+    is_any = deliveries.c.state.in_(DeliveryState)  # which the index asks for
+    query = select(deliveries.c.id).where(deliveries.c.destination_id == destination_id, is_any)
+    return connection.execute(query.where(deliveries.c.store_id == store_id).limit(1)).first() is not None
 
 
 def _joined() -> Select[Any]:

@@ -16,7 +16,7 @@ from gateway.storage.waiting import cancel, retry_now
 from gateway.web.admin import words
 from gateway.web.admin.clock import read_minute
 from gateway.web.admin.context import is_our_page, running, the_user, visible_stores
-from gateway.web.admin.deliveries import destinations_of
+from gateway.web.admin.deliveries import destinations_of, may_be_retried
 from gateway.web.admin.pages import pages
 
 SHOWN = 20  # how many deliveries a confirmation names
@@ -41,7 +41,7 @@ RETRY = Verb(
     "Try again now?",
     "Each is decided anew by the policy in force and, if that allows it, sent again. What was suppressed stays so.",
     "will be tried again",
-    "Only what failed, was stopped or waits for its turn can be tried again.",
+    "Only what failed, was stopped or waits for its turn can be tried again, at a destination that is there.",
     "retried",
 )
 CANCEL = Verb(
@@ -154,7 +154,7 @@ def _visible(ids: Sequence[int]) -> list[DeliveryRow]:
 
 
 def _fits(row: DeliveryRow, verb: Verb) -> bool:
-    return row.may_be_retried if verb is RETRY else row.may_be_cancelled
+    return may_be_retried(row) if verb is RETRY else row.may_be_cancelled
 
 
 def _back() -> str:

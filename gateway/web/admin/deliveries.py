@@ -17,6 +17,7 @@ from gateway.storage.reading.deliveries import (
     DeliveryFilter,
     DeliveryRow,
     SealedBody,
+    former_destinations,
     list_deliveries,
     read_attempts,
     read_delivery,
@@ -35,10 +36,11 @@ def deliveries() -> ResponseReturnValue:
     """List a store's deliveries."""
     store_id = chosen_store(request.args.get("store", ""))
     destinations = destinations_of(store_id)
+    former = running().database.read(lambda connection: former_destinations(connection, store_id, destinations))
     destination_id, state = request.args.get("destination", ""), request.args.get("state", "")
     wanted = DeliveryFilter(
-        destinations=destinations,
-        destination_id=destination_id if destination_id in destinations else "",
+        destinations=[*destinations, *former],
+        destination_id=destination_id if destination_id in (*destinations, *former) else "",
         state=DeliveryState(state) if state in set(DeliveryState) else None,
     )
     cursor = Cursor.of_text(request.args.get("page", ""))
@@ -52,6 +54,7 @@ def deliveries() -> ResponseReturnValue:
         store_id=store_id,
         stores=visible_stores(),
         destinations=destinations,
+        former=former,
         pauses=pauses,
         page=page,
         filters={"destination": wanted.destination_id, "state": wanted.state or ""},
@@ -84,7 +87,12 @@ def find_delivery(delivery_id: int) -> DeliveryRow:
 
 def destinations_of(store_id: str) -> list[str]:
     """Return where a store's deliveries go."""
-    return [one.id for one in running().settings.destinations if not one.stores or store_id in one.stores]
+    return [one for one, target in running().targets.items() if target.destination.takes_store(store_id)]
+
+
+def may_be_retried(row: DeliveryRow) -> bool:
+    """Whether a delivery may be decided and sent again: nothing goes where nobody delivers any more."""
+    return row.may_be_retried and row.destination_id in destinations_of(row.store_id)
 
 
 def _shown(delivery_id: int, *, is_revealed: bool) -> ResponseReturnValue:
@@ -100,6 +108,7 @@ def _shown(delivery_id: int, *, is_revealed: bool) -> ResponseReturnValue:
         "admin/delivery.html",
         section="deliveries",
         delivery=row,
+        may_be_retried=may_be_retried(row),
         attempts=attempts,
         lines=lines,
         is_closed=is_closed,

@@ -85,7 +85,11 @@ def test_the_way_back_stays_inside(told: Pages) -> None:
     ("verb", "chosen", "told_of"),
     [
         ("cancel", [FAILED], "Only what still waits can be cancelled."),
-        ("retry", [DELIVERED], "Only what failed, was stopped or waits for its turn can be tried again."),
+        (
+            "retry",
+            [DELIVERED],
+            "Only what failed, was stopped or waits for its turn can be tried again, at a destination that is there.",
+        ),
         ("retry", [], "Nothing was chosen."),
     ],
 )

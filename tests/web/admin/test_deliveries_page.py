@@ -104,3 +104,28 @@ def test_what_stopped_is_listed_with_the_reason(told: Pages) -> None:
     gone = {"state": "cancelled", "reason": "destination_removed"}
     database.write(lambda c: c.execute(update(deliveries).where(deliveries.c.state == "failed").values(gone)))
     assert "the destination was removed" in viewer.get("/admin/deliveries?state=cancelled").text
+
+
+def _moved(pages: Pages, delivery_id: int) -> None:
+    """Let a delivery be one for a destination that the settings no longer name."""
+    moved = update(deliveries).where(deliveries.c.id == delivery_id).values(destination_id="mailer")
+    pages.story.gateway.database.write(lambda connection: connection.execute(moved))
+
+
+def test_what_went_to_a_removed_destination_is_listed(told: Pages) -> None:
+    viewer = told.as_role(Role.VIEWER)
+    assert "mailer" not in viewer.get("/admin/deliveries").text
+    _moved(told, 23)
+    for query in ("state=failed", "destination=mailer"):
+        page = viewer.get(f"/admin/deliveries?{query}").text
+        assert ('<option value="mailer"' in page, "/admin/deliveries/23" in page) == (True, True)
+    assert "mailer" not in viewer.get("/admin/deliveries?store=nordlicht").text
+
+
+def test_what_went_to_a_removed_destination_is_not_tried_again(told: Pages) -> None:
+    operator = told.as_role(Role.OPERATOR)
+    assert "Try again" in operator.get("/admin/deliveries/23").text
+    _moved(told, 23)
+    assert "Try again" not in operator.get("/admin/deliveries/23").text
+    operator.post("/admin/deliveries/act", {"verb": "retry", "id": [23]})
+    assert [row["state"] for row in told.story.deliveries() if row["id"] == 23] == ["failed"]
