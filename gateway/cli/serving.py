@@ -20,7 +20,7 @@ from gateway.storage.ownership import Ownership
 from gateway.storage.people import first_user_link
 from gateway.telemetry import configure_logging
 from gateway.web import create_front, create_health_app
-from gateway.web.server import STOP_SECONDS, Served, refuse_taken_port, serve, serve_aside
+from gateway.web.server import STOP_SECONDS, Served, end_in_time, refuse_taken_port, serve, serve_aside
 
 THREADS = 16  # for everything but webhooks, which wait without one; as many signals or events share a commit
 WEB_PROCESSES = 2
@@ -125,6 +125,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     end_aside = _tell(gateway, arguments.metrics_port)
     running = Running(gateway)
     signal.sigwait(stops)
+    end_in_time()
     running.stop(STOP_SECONDS)
     end_aside()
     gateway.close()

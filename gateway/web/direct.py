@@ -6,16 +6,18 @@ What does not fit here - bodies in pieces, large ones, traces, a database not lo
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from werkzeug.exceptions import RequestTimeout
 
 from gateway.flow.gateway import Receipt
 from gateway.telemetry import log_error
 from gateway.web.asgi import LARGE, SILENCE_SECONDS, Headers, Scope
-from gateway.web.front import Front, accepted, as_answer, refused, store_of
+from gateway.web.front import ANSWER_SECONDS, Front, accepted, as_answer, refused, store_of
 
 Schedule = Callable[[Any], None]
+
+_WATCH_SECONDS: Final = 0.5
 
 
 class Direct:
@@ -27,6 +29,7 @@ class Direct:
         self._loop = loop
         self._otherwise = otherwise
         self._since: dict[Any, float] = {}
+        self._recording: dict[Arrival, float] = {}
         loop.call_soon(self._watch)
 
     def __call__(self, watcher: Any) -> None:
@@ -52,28 +55,36 @@ class Direct:
         try:
             if future.cancelled():
                 self._front.gateway.telling.timed_out(arrival.store_id)
-                arrival.tell(RequestTimeout())
+                arrival.answer(RequestTimeout())
                 return
             message = future.result()
             body = message.get("body", b"")
             if len(body) == arrival.headers.length:
+                self._recording[arrival] = self._loop.time()
                 self._front.gateway.hand_over_webhook(arrival.store_id, arrival.headers, body, arrival.tell)
             else:
                 self._otherwise(_Begun(arrival.watcher, message))
         except Exception as error:  # noqa: BLE001 - told apart in one place
-            arrival.tell(error)
+            arrival.answer(error)
+
+    def may_answer(self, arrival: "Arrival") -> bool:
+        """Whether it still waits for an answer, which is to come from whoever asks; once, from any thread."""
+        return self._recording.pop(arrival, None) is not None
 
     def _is_easy(self, store_id: str, length: int | None) -> bool:
         is_small = length is not None and 0 < length <= min(LARGE, self._front.most_bytes)
         return bool(store_id) and is_small and self._front.may_be_direct(store_id)
 
     def _watch(self) -> None:
-        """Give up senders that have fallen silent."""
-        too_old = self._loop.time() - SILENCE_SECONDS
-        for future, since in list(self._since.items()):
-            if since < too_old:
+        """Give up senders that have fallen silent, and answer those for whom the database takes too long."""
+        now = self._loop.time()
+        for future, since in self._since.copy().items():
+            if now - since > SILENCE_SECONDS:
                 future.cancel()
-        self._loop.call_later(SILENCE_SECONDS, self._watch)
+        for arrival, since in self._recording.copy().items():
+            if now - since > ANSWER_SECONDS - _WATCH_SECONDS and self.may_answer(arrival):
+                arrival.answer(self._front.not_in_time(arrival.store_id))
+        self._loop.call_later(_WATCH_SECONDS, self._watch)
 
 
 class Arrival:
@@ -93,7 +104,12 @@ class Arrival:
         self._direct.arrived(self, future)
 
     def tell(self, result: Receipt | Exception) -> None:
-        """Answer; from any thread."""
+        """Answer, unless that was done when it took too long; from any thread."""
+        if self._direct.may_answer(self):
+            self.answer(result)
+
+    def answer(self, result: Receipt | Exception) -> None:
+        """Answer; once, from any thread."""
         try:
             answer = as_answer(accepted(result) if isinstance(result, Receipt) else refused(result))
             answer.send_now(self.watcher.proto.send)

@@ -28,6 +28,7 @@ _BARE: Final = ("GET", "HEAD", "OPTIONS")  # a body would mean nothing
 LARGE_WEBHOOKS: Final = 32  # held at a time
 _LARGE_OTHERS: Final = 8
 LOOK_EVERY_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 4.0  # stores give up after five; what is recorded after that is a duplicate when it comes again
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -63,6 +64,12 @@ class Front:
         is_easy = gateway.settings.store(store_id) is not None and not gateway.telling.is_tracing
         return is_easy and self._look.is_fresh and gateway.database.waiting_writes < MOST_UNDER_WAY
 
+    def not_in_time(self, store_id: str) -> NotRecorded:
+        """Tell of a webhook that the database takes too long to record, and return what its sender is told."""
+        late = NotRecorded("the database does not answer in time; send it again")
+        self.gateway.telling.refused(store_id, late)
+        return late
+
     async def _receive(self, store_id: str, headers: Headers, receive: Receive) -> Told:
         self._under_way += 1
         try:
@@ -83,6 +90,13 @@ class Front:
         except RequestTimeout:
             self.gateway.telling.timed_out(store_id)
             raise
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._taken_in(store_id, headers, sent)
+        except TimeoutError:
+            raise self.not_in_time(store_id) from None
+
+    async def _taken_in(self, store_id: str, headers: Headers, sent: bytes) -> Receipt:
         if len(sent) > LARGE:  # to read it takes so long that others would wait for it
             call = self.gateway.receive_webhook
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, store_id, headers, sent)

@@ -1,19 +1,28 @@
 """Whether the process lives, whether it can work, and how it is doing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from typing import Final
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotRecorded
 from gateway.flow.gateway import Gateway
 from gateway.storage.probing import check_writing
 from gateway.storage.schema import check_schema
+
+_ANSWER_SECONDS: Final = 4.0  # whoever asks usually gives up after five
 
 
 def make_health(gateway: Gateway) -> Blueprint:
     """Return /healthz, /readyz and /metrics."""
     health = Blueprint("health", __name__)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="ready")  # a database that hangs holds up no more than this
+
+    def check() -> None:
+        check_schema(gateway.database)
+        check_writing(gateway.database)
 
     @health.get("/healthz")
     def alive() -> ResponseReturnValue:
@@ -21,11 +30,14 @@ def make_health(gateway: Gateway) -> Blueprint:
 
     @health.get("/readyz")
     def ready() -> ResponseReturnValue:
+        checked = thread.submit(check)
         try:
-            check_schema(gateway.database)
-            check_writing(gateway.database)
+            checked.result(_ANSWER_SECONDS)
+        except TimeoutError:
+            checked.cancel()
+            return _unready(NotRecorded("the database does not answer"))
         except GatewayError as error:
-            return {"status": "unready", "reason": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE
+            return _unready(error)
         return {"status": "ok"}
 
     @health.get("/metrics")
@@ -33,3 +45,7 @@ def make_health(gateway: Gateway) -> Blueprint:
         return Response(gateway.telling.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     return health
+
+
+def _unready(error: GatewayError) -> ResponseReturnValue:
+    return {"status": "unready", "reason": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 AsideApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # WSGI
 
 STOP_SECONDS: Final = 8  # of the ten that a stop may take
+_END_SECONDS: Final = 9.5
 _SENDER_SECONDS: Final = 4  # how long one process waits for requests that are still coming in
 _PARENT_DIED: Final = 1  # PR_SET_PDEATHSIG, see prctl(2)
 _HEADER_TIMEOUT_MILLISECONDS: Final = 30_000
@@ -158,10 +159,25 @@ class _Here(_Woken, MTServer):
     def shutdown(self, exit_code: int = 0) -> None:
         """Wait a moment for requests that are still coming in."""
         self._stopping_since, self._threads = time.monotonic(), tuple(self.wrks)
+        end_in_time()
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
     def _check_gil(self) -> None:
         """Serve with a GIL as well."""
+
+
+def end_in_time() -> None:
+    """Have this process end when its stop takes too long: a thread may wait for a database that hangs."""
+    timer = threading.Timer(_END_SECONDS, _end)
+    timer.daemon = True
+    timer.start()
+
+
+def _end() -> None:
+    _log.error("something does not stop; what it holds is left to its lease")
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def serve_aside(application: AsideApplication, *, host: str, port: int) -> Callable[[], None]:

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from sqlalchemy import func, select
@@ -133,4 +135,39 @@ def test_postgres_that_stops_and_starts_again(server: Any, tmp_path: Path, sink:
     shop.join()
     assert_nothing_lost(url, [shop], sink)
     assert gateway.is_ready
+    gateway.stop()
+
+
+@contextmanager
+def frozen(server: Any) -> Iterator[None]:
+    """PostgreSQL keeps its connections, and says nothing any more."""
+    first = psutil.Process(server.get_pid())
+    processes = [first, *first.children(recursive=True)]
+    for one in processes:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in processes:
+            one.resume()
+
+
+def test_postgres_that_hangs(server: Any, tmp_path: Path, sink: Sink) -> None:
+    url = server.get_uri("postgres").replace("postgresql://", "postgresql+psycopg://")
+    migrate(url)
+    gateway = Gateway(tmp_path / "gateway", url=url, port=free_port(), sinks={"sink": sink.url}, more=HURRY)
+    gateway.start("web")
+    worker = gateway.start("worker")
+    assert gateway.send(a_webhook(8_000_000)) == 200
+    with frozen(server):
+        # The first is written, the second by a coroutine, the third waits for a look: none of them for ever.
+        answers = [answer_to(gateway, 8_000_001 + n) for n in range(3)]
+        assert answers == [(503, "not_recorded", True)] * 3
+        assert requests.get(f"{gateway.address}/readyz", timeout=10).status_code == 503
+        worker.terminate()
+        assert worker.wait(15) == 1
+    gateway.start("worker")
+    wait_for(lambda: gateway.is_ready, what="an answer of the database")
+    assert [gateway.send(a_webhook(8_000_001 + n)) for n in range(3)] == [200] * 3
+    wait_for(lambda: states_of(url) == {"delivered": 4}, what="deliveries")
     gateway.stop()

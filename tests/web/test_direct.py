@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from gateway.telemetry.exporting import Exporting
 from gateway.web import create_front
 from gateway.web.asgi import LARGE, SILENCE_SECONDS
 from gateway.web.direct import Direct
-from gateway.web.front import Front
+from gateway.web.front import ANSWER_SECONDS, Front
 from tests.engine.running import wait_for
 from tests.shops import Shop, a_woo_order
 from tests.web.asking import GONE, Asked, a_post, ask, piece
@@ -217,6 +218,25 @@ def test_sender_that_falls_silent_is_given_up(shop: Shop, server: Server) -> Non
     assert (code, told["status"]) == (408, "request_timeout")
     assert late.ends == 0
     assert b'{reason="",status="request_timeout",store="acme"} 1' in shop.gateway.telling.metrics.counted()
+
+
+def test_webhook_that_takes_long_to_record_is_refused_once_and_a_duplicate_later(shop: Shop, server: Server) -> None:
+    server.clockwork.turn(0)
+    asked, may_go_on = a_signed_post(), Event()
+    holding = Thread(target=shop.gateway.database.write, args=(lambda _: may_go_on.wait(10),))
+    holding.start()
+    late = server.begin(asked)
+    late.received[0].arrive(asked.messages[0])
+    server.clockwork.turn(ANSWER_SECONDS)
+    code, told = late.answer()
+    may_go_on.set()
+    holding.join()
+    again = server.begin(asked)
+    again.received[0].arrive(asked.messages[0])
+
+    assert (code, told["status"]) == (503, "not_recorded")
+    assert again.answer() == (200, {"status": "duplicate", "reason": ""})
+    assert late.ends == 1
 
 
 def test_many_at_once_are_all_answered(shop: Shop, server: Server) -> None:
