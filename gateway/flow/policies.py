@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from gateway.model.decision import GpcRule, Keep, Mode, Policy, RenewalRule, SessionRule, UnknownRule
 from gateway.model.order import Origin
 from gateway.storage.database import Database
 from gateway.storage.policies import newest_versions, policy_of_version
 from gateway.storage.statements import Connection
+
+_COMMITTED_WITHIN: Final = timedelta(seconds=5)
 
 
 def policy_of(version: int, values: Mapping[str, Any]) -> Policy:
@@ -61,21 +63,21 @@ class PolicyBook:
             self._newest, self._confirmed_at = newest, max(began, self._confirmed_at)
 
     def at_intake(self, connection: Connection, store_id: str, version: int, accepted_at: datetime) -> list[Policy]:
-        """Return the version by which something was taken in, and the one that was in force by then.
+        """Return the version by which something was taken in, and those that may have been in force by then.
 
-        Those are two where whoever took it in had not heard of the newest yet.
+        There are others where whoever took it in had not heard of the newest yet. A version is stamped before it is
+        committed, so that for a moment the one before it counts as well.
         """
         with self._lock:
-            later = range(self._newest[store_id], version - 1, -1)
-            in_force = next((one for one in later if self._is_made(connection, store_id, one, accepted_at)), version)
             self._load(connection, store_id, version)
-        known = (self._versions.get((store_id, one)) for one in dict.fromkeys((version, in_force)))
+            found = [version]
+            for later in range(version + 1, self._newest[store_id] + 1):
+                self._load(connection, store_id, later)
+                made_at = self._made_at.get((store_id, later))
+                if made_at is not None and made_at <= accepted_at:
+                    found = [later] if made_at < accepted_at - _COMMITTED_WITHIN else [*found, later]
+        known = (self._versions.get((store_id, one)) for one in dict.fromkeys((version, *found)))
         return [one for one in known if one is not None]
-
-    def _is_made(self, connection: Connection, store_id: str, version: int, by: datetime) -> bool:
-        self._load(connection, store_id, version)
-        made_at = self._made_at.get((store_id, version))
-        return made_at is not None and made_at <= by
 
     def _load(self, connection: Connection, store_id: str, version: int) -> None:
         if (store_id, version) in self._versions:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import Connection
 
 from gateway.flow.policies import PolicyBook
@@ -36,6 +37,19 @@ def test_policy_in_force_at_intake_counts_though_intake_had_not_heard_of_it(open
     change(shop, "off")
     shop.dispatch()
     assert shop.states() == [("delivered", "mode_off"), ("suppressed", "all_purposes_denied")]
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(1, "suppressed"), (6, "delivered")])
+def test_policy_may_still_be_in_force_a_moment_after_the_next_was_made(open_: Open, seconds: int, state: str) -> None:
+    shop = open_(mode="off")
+    shop.gateway.look_around()
+    for mode in ("suppress", "off"):
+        shop.clock.pass_by(seconds=1)
+        change(shop, mode)
+    shop.clock.pass_by(seconds=seconds)
+    shop.post(a_woo_order(1, an_entry(NONE)))
+    shop.dispatch()
+    assert [found for found, _ in shop.states()] == [state]
 
 
 def test_policy_that_was_heard_of_too_long_ago_is_asked_for_again(open_: Open) -> None:
