@@ -31,7 +31,7 @@ def store_token(gateway: Gateway) -> Callable[[View], View]:
                 return {"status": "forbidden", "reason": "the token is another store's"}, HTTPStatus.FORBIDDEN
             if gateway.settings.store(store_id) is None:
                 return {"status": "store", "reason": "there is no such store"}, HTTPStatus.NOT_FOUND
-            if any("\0" in text for text in (request.path, *request.args.values())):  # PostgreSQL takes none
+            if holds_nul():
                 abort(HTTPStatus.NOT_FOUND)
             return view(store_id=store_id, **arguments)
 
@@ -39,3 +39,8 @@ def store_token(gateway: Gateway) -> Callable[[View], View]:
         return guarded
 
     return guard
+
+
+def holds_nul(*texts: str) -> bool:
+    """Whether a request's address, or any of `texts`, holds the one character that PostgreSQL refuses."""
+    return any("\0" in text for text in (request.path, *request.args.values(), *texts))

@@ -14,6 +14,7 @@ from gateway.flow.gateway import Gateway
 from gateway.storage import people, throttles
 from gateway.storage.people import Role, User
 from gateway.storage.tables import of_microseconds, to_microseconds
+from gateway.web.access import holds_nul
 from gateway.web.admin.context import running, signed_in
 from gateway.web.admin.pages import pages
 
@@ -125,7 +126,7 @@ def guard() -> ResponseReturnValue | None:
     endpoint = request.endpoint or ""
     if endpoint not in ROLES:
         abort(403)
-    if _holds_nul():
+    if holds_nul(*request.form.values()):
         abort(400)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _csrf.protect()
@@ -147,12 +148,6 @@ def _hide_other_stores(user: User) -> None:
     store_id = (request.view_args or {}).get("store_id")
     if store_id is not None and (not user.may_see(store_id) or running().settings.store(store_id) is None):
         abort(404)
-
-
-def _holds_nul() -> bool:
-    """Whether any text that was sent holds the one character that PostgreSQL refuses."""
-    texts = (*request.args.values(), *request.form.values(), request.path)
-    return any("\0" in text for text in texts)
 
 
 def _current_user() -> User | None:
