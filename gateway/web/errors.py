@@ -10,25 +10,29 @@ from gateway.errors import NotRecorded, RequestInvalid, WebhookRejected
 from gateway.storage.sealing import CannotOpen
 from gateway.telemetry import log_error
 
-RETRY_AFTER_SECONDS = 30
+Told = tuple[dict[str, str], int, dict[str, str]]  # JSON, code, more headers
+
+_RETRY_AFTER_SECONDS = 30
 
 
 def register_errors(app: Flask) -> None:
     """Answer every error that a route lets through."""
-    app.register_error_handler(WebhookRejected, _rejected)
-    app.register_error_handler(NotRecorded, _not_recorded)
+    app.register_error_handler(WebhookRejected, rejected)
+    app.register_error_handler(NotRecorded, not_recorded)
     app.register_error_handler(RequestInvalid, _invalid)
     app.register_error_handler(CannotOpen, _cannot_open)
     app.register_error_handler(HTTPException, _http)
 
 
-def _rejected(error: WebhookRejected) -> ResponseReturnValue:
-    return {"status": error.status, "reason": str(error)}, error.code
+def rejected(error: WebhookRejected) -> Told:
+    """Return what is told of what is refused for good."""
+    return {"status": error.status, "reason": str(error)}, error.code, {}
 
 
-def _not_recorded(error: NotRecorded) -> ResponseReturnValue:
+def not_recorded(error: NotRecorded) -> Told:
+    """Return what is told of what should be sent again."""
     answer = {"status": "not_recorded", "reason": str(error)}
-    return answer, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return answer, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(_RETRY_AFTER_SECONDS)}
 
 
 def _invalid(error: RequestInvalid) -> ResponseReturnValue:

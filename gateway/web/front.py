@@ -18,9 +18,7 @@ from gateway.flow.gateway import LOOK_SECONDS, Gateway, Receipt
 from gateway.telemetry import log_error
 from gateway.web.asgi import LARGE, TOO_MUCH, Answer, Body, Headers, Patience, Receive, Room, Scope, Send
 from gateway.web.behind import Application, Behind
-from gateway.web.errors import RETRY_AFTER_SECONDS, http_answer
-
-Told = tuple[int, dict[str, str], dict[str, str]]  # code, JSON, more headers
+from gateway.web.errors import Told, http_answer, not_recorded, rejected
 
 MOST_UNDER_WAY: Final = 1024  # webhooks at a time
 _PATH: Final = "/webhooks/"
@@ -154,20 +152,19 @@ class Look:
 
 def accepted(receipt: Receipt) -> Told:
     """Return what a store is told of a webhook that was taken; never depends on consent, policy or destinations."""
-    return HTTPStatus.OK, {"status": receipt.status, "reason": receipt.reason}, {}
+    return {"status": receipt.status, "reason": receipt.reason}, HTTPStatus.OK, {}
 
 
 def refused(error: Exception) -> Told:
     """Return what a sender is told of what was not taken."""
     if isinstance(error, WebhookRejected):
-        return error.code, {"status": error.status, "reason": str(error)}, {}
-    if isinstance(error, HTTPException):  # the store went away in the middle of the body
-        return error.code or HTTPStatus.BAD_REQUEST, http_answer(error), {}
-    if not isinstance(error, NotRecorded):  # nothing was recorded, and the store is told to send it again
-        log_error("webhook", error)
-        error = NotRecorded()
-    answer = {"status": "not_recorded", "reason": str(error)}
-    return HTTPStatus.SERVICE_UNAVAILABLE, answer, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return rejected(error)
+    if isinstance(error, HTTPException):  # the sender went away in the middle of the body, or fell silent
+        return http_answer(error), error.code or HTTPStatus.BAD_REQUEST, {}
+    if isinstance(error, NotRecorded):
+        return not_recorded(error)
+    log_error("webhook", error)  # nothing was recorded, and the store is told to send it again
+    return not_recorded(NotRecorded())
 
 
 def store_of(scope: Scope) -> str:
@@ -181,7 +178,7 @@ def store_of(scope: Scope) -> str:
 
 def as_answer(told: Told) -> Answer:
     """Return it as the server takes it."""
-    code, answer, more = told
+    answer, code, more = told
     body = orjson.dumps(answer)
     pairs = [(name.lower().encode(), value.encode()) for name, value in more.items()]
     return Answer(code, [_JSON, (b"content-length", b"%d" % len(body)), *pairs], body)

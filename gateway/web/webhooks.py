@@ -18,10 +18,8 @@ def make_webhooks(gateway: Gateway) -> Blueprint:
         try:
             receipt = gateway.receive_webhook(store_id, dict(request.headers), _body(gateway, store_id))
         except Exception as error:  # noqa: BLE001 - told apart in one place
-            code, answer, headers = refused(error)
-        else:
-            code, answer, headers = accepted(receipt)
-        return answer, code, headers
+            return refused(error)
+        return accepted(receipt)
 
     return webhooks
 
