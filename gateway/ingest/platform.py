@@ -71,7 +71,7 @@ def mismatch(topic: str, expected: str) -> BodyMalformed:
     return BodyMalformed(f"The topic is {topic}, but the body holds no {expected}.")
 
 
-def webhook_of_order(topic: str, key: str, guard: str | None, order: Order, payload: dict[str, object]) -> Webhook:
+def webhook_of_order(topic: str, key: str, guard: str | None, order: Order) -> Webhook:
     """Return the webhook that shows an order whole."""
     return Webhook(
         topic=topic,
@@ -82,7 +82,6 @@ def webhook_of_order(topic: str, key: str, guard: str | None, order: Order, payl
         order_id=order.order_id,
         customer_id=order.customer_id,
         order=order,
-        payload=payload,
     )
 
 

@@ -120,4 +120,3 @@ class Webhook:
     order: Order | None = None
     subscription: Subscription | None = None
     erasure: Erasure | None = None
-    payload: dict[str, object] = field(default_factory=dict, repr=False)

@@ -135,9 +135,9 @@ def test_customer_is_named() -> None:
 
 
 def test_created_and_updated_with_equal_bodies_are_two() -> None:
-    updated, created = (parse(capture(Platform.WOOCOMMERCE, name)) for name in ("011", "012"))
-    assert updated.payload == created.payload
-    assert updated.key != created.key
+    updated, created = (capture(Platform.WOOCOMMERCE, name) for name in ("011", "012"))
+    assert updated.body == created.body
+    assert parse(updated).key != parse(created).key
 
 
 def test_delivery_id_shared_within_a_second_does_not_merge_orders() -> None:
@@ -165,7 +165,7 @@ def test_what_is_no_ping_is_not_answered_unsigned(body: bytes) -> None:
 @pytest.mark.parametrize("status", ["checkout-draft", "auto-draft", "draft", "new"])
 def test_draft_is_ignored_and_kept_nowhere(status: str) -> None:
     webhook = parse_body("order.updated", order_payload(status=status))
-    assert (webhook.ignored, webhook.order, webhook.payload) == ("draft", None, {})
+    assert (webhook.ignored, webhook.order) == ("draft", None)
 
 
 @pytest.mark.parametrize("data", [{"status": 404}, None, [], ""], ids=str)

@@ -67,7 +67,7 @@ class Shopify:
         if not is_order(payload):
             raise mismatch(topic, "order")
         order = read_order(payload, detection, self._read_evidence)
-        return webhook_of_order(topic, key, guard_of(topic, payload), order, payload)
+        return webhook_of_order(topic, key, guard_of(topic, payload), order)
 
 
 def _key(headers: Mapping[str, str], topic: str, body: bytes) -> str:

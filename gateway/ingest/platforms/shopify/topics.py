@@ -63,9 +63,7 @@ def _read_edit(topic: str, key: str, payload: dict[str, object]) -> Webhook:
     order_id, edit_id = id_of(edit.get("order_id")), id_of(edit.get("id"))
     if order_id is None or edit_id is None:
         raise mismatch(topic, "order edit")
-    return Webhook(
-        topic=topic, key=key, group=TopicGroup.ORDERS, resource_id=edit_id, order_id=order_id, payload=payload
-    )
+    return Webhook(topic=topic, key=key, group=TopicGroup.ORDERS, resource_id=edit_id, order_id=order_id)
 
 
 def _read_refund(topic: str, key: str, payload: dict[str, object]) -> Webhook:
@@ -79,7 +77,6 @@ def _read_refund(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         group=TopicGroup.REFUNDS,
         resource_id=refund_id,
         order_id=order_id,
-        payload=payload,
     )
 
 
@@ -94,7 +91,6 @@ def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         group=TopicGroup.CUSTOMERS,
         resource_id=customer_id,
         customer_id=customer_id,
-        payload=payload,
     )
 
 
@@ -110,7 +106,6 @@ def _read_deleted(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         resource_id=resource_id,
         order_id=resource_id if is_order else None,
         customer_id=None if is_order else resource_id,
-        payload=payload,
     )
 
 
@@ -151,7 +146,6 @@ def _subscription(
         order_id=order_id,
         customer_id=subscription.customer_id,
         subscription=subscription,
-        payload=payload,
     )
 
 

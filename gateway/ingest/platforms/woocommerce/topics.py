@@ -55,7 +55,7 @@ def _read_order(topic: str, key: str, payload: dict[str, object], read_evidence:
     # https://github.com/woocommerce/woocommerce/issues/66995
     if payload["status"] in _DRAFTS:
         return Webhook(topic=topic, key=key, ignored="draft", resource_id=id_of(payload["id"]) or "")
-    return webhook_of_order(topic, key, guard_of(topic, payload), read_order(payload, read_evidence), payload)
+    return webhook_of_order(topic, key, guard_of(topic, payload), read_order(payload, read_evidence))
 
 
 def _read_subscription(topic: str, key: str, payload: dict[str, object]) -> Webhook:
@@ -71,7 +71,6 @@ def _read_subscription(topic: str, key: str, payload: dict[str, object]) -> Webh
         order_id=subscription.parent_order_id,
         customer_id=subscription.customer_id,
         subscription=subscription,
-        payload=payload,
     )
 
 
@@ -85,7 +84,6 @@ def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         group=TopicGroup.CUSTOMERS,
         resource_id=customer_id,
         customer_id=customer_id,
-        payload=payload,
     )
 
 
@@ -100,7 +98,6 @@ def _read_deleted(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         resource_id=resource_id,
         order_id=resource_id if topic == "order.deleted" else None,
         customer_id=resource_id if topic == "customer.deleted" else None,
-        payload=payload,
     )
 
 
