@@ -86,7 +86,6 @@ class Dispatch:
         claimed, now = prepared.claimed, self._database.now()
         number = claimed.attempts + 1
         parcel = Parcel(
-            delivery_id=str(claimed.id),
             webhook_id=claimed.message_id,
             store_id=claimed.store_id,
             topic=claimed.topic,

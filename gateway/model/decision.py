@@ -99,7 +99,6 @@ class Reason(StrEnum):
     AWAITING_ANSWER = "awaiting_answer"
     EXPIRED = "expired"
     EVENTS_REFUSED = "events_refused"  # the shop wants no events but those of orders
-    SUPPRESSED_BEFORE = "suppressed_before"  # what was suppressed once stays so, whatever the policy becomes
     SECRETS_DROPPED = "secrets_dropped"
 
 

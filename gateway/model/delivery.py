@@ -75,7 +75,6 @@ class Destination:
 class Parcel:
     """What a destination kind turns into a request: the redacted payload or, in mode off, the store's bytes."""
 
-    delivery_id: str
     webhook_id: str
     store_id: str
     topic: str

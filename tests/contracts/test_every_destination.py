@@ -15,7 +15,7 @@ from gateway.model.order import TopicGroup
 NOW = datetime(2026, 11, 21, 15, 54, 4, tzinfo=UTC)
 LATER = NOW + timedelta(hours=5)
 BODY = b'{ "id":1,\t"total":"10.00","name":"Zo\xc3\xab" }\n'
-PARCEL = Parcel(delivery_id="7", webhook_id="msg_2f", store_id="acme", topic="order.updated", attempt=1, body=BODY)
+PARCEL = Parcel(webhook_id="msg_2f", store_id="acme", topic="order.updated", attempt=1, body=BODY)
 
 # A destination of every kind as an operator would set it up, with `c4nary` in everything secret.
 DESTINATIONS = {

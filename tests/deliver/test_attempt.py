@@ -13,7 +13,7 @@ from gateway.model.delivery import Destination, OutboundRequest, Outcome, Outcom
 NOW = datetime(2026, 11, 21, 15, 54, 4, tzinfo=UTC)
 WEBHOOK = DESTINATION_KINDS["webhook"]
 DESTINATION = Destination(destination_id="container", kind="webhook", url="https://sgtm.example/", purposes=())
-PARCEL = Parcel(delivery_id="7", webhook_id="msg_2f", store_id="acme", topic="order.updated", attempt=3, body=b"{}")
+PARCEL = Parcel(webhook_id="msg_2f", store_id="acme", topic="order.updated", attempt=3, body=b"{}")
 
 
 class RecordingDoor:

@@ -17,7 +17,7 @@ from gateway.model.order import TopicGroup
 SECRET = f"whsec_{base64.b64encode(b'0123456789abcdef01234567').decode()}"
 NOW = datetime(2026, 11, 21, 15, 54, 4, 900_000, tzinfo=UTC)
 BODY = '{"id":1,"total":"10.00","name":"Zo\u00eb"}'.encode()
-PARCEL = Parcel(delivery_id="7", webhook_id="msg_2f", store_id="acme", topic="order.updated", attempt=1, body=BODY)
+PARCEL = Parcel(webhook_id="msg_2f", store_id="acme", topic="order.updated", attempt=1, body=BODY)
 DESTINATION = Destination(
     destination_id="container",
     kind="webhook",

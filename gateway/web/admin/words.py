@@ -139,7 +139,6 @@ REASONS: Mapping[str, str] = {
     Reason.AWAITING_ANSWER: "the shopper may still answer",
     Reason.EXPIRED: "no answer came in time",
     Reason.EVENTS_REFUSED: "the store's policy refuses events that are no orders",
-    Reason.SUPPRESSED_BEFORE: "it was not sent before, and stays so",
     Reason.SECRETS_DROPPED: "links and keys that open the shopper's pages are dropped",
     "withdrawn": "consent was withdrawn",
     "erased": "the person asked to be forgotten",
