@@ -142,6 +142,7 @@ class Dispatch:
         return context, [self._decided(one, deciding.decide(context, one), as_of) for one in claimed]
 
     def _decided(self, claimed: Claimed, decision: Decision, as_of: str) -> _Decided:
+        DeliveryKind(claimed.kind)  # one that only a later release makes is left to that
         target = self._parts.targets[claimed.destination_id]
         is_off = decision.reason is Reason.MODE_OFF
         return _Decided(claimed=claimed, target=target, decision=decision, is_off=is_off, as_of=as_of)

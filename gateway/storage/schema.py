@@ -22,14 +22,14 @@ def check_schema(database: Database) -> None:
 
     A newer schema is fine: migrations come in halves, and the first half of each serves the release before it too.
     """
-    revision = database.read(_revision)
+    revision = database.read(revision_of)
     if revision is None or revision in revisions()[:-1]:
         raise StartRefused(_OLD)
 
 
 def check_complete(database: Database) -> None:
     """Raise StartRefused when there is no schema, or a copy was not finished: what waits may lack its consent."""
-    if database.read(_revision) is None:
+    if database.read(revision_of) is None:
         raise StartRefused(_OLD)
     marks = select(facts.c.name).where(facts.c.name.startswith(COPY_MARK)).limit(1)
     if database.read(lambda connection: connection.execute(marks).first()):
@@ -43,7 +43,8 @@ def revisions() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder.glob("[0-9]*.py")))
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the last migration that the database went through, None when there was none."""
     if not inspect(connection).has_table(_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(_TABLE))).scalar_one_or_none()

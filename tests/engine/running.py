@@ -57,10 +57,14 @@ secrets = ["{SECRET}"]
 class Gateway:
     """Processes of one installation, in one folder."""
 
-    def __init__(self, folder: Path, *, url: str, port: int, sinks: dict[str, str], more: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, url: str, port: int, sinks: dict[str, str], more: str = "", code: Path = ROOT
+    ) -> None:
+        """`code` is the folder whose gateway is run."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = port
+        self._environment = os.environ | {"PYTHONPATH": str(code)}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.settings = folder / "settings.toml"
         self.settings.write_text(settings_text(url=url, port=port, sinks=sinks, more=more), encoding="utf-8")
@@ -79,7 +83,7 @@ class Gateway:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=self._environment,
             start_new_session=True,
         )
         log.close()
@@ -95,7 +99,7 @@ class Gateway:
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=self._environment,
             check=False,
         )
 

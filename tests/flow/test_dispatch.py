@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import Column, delete, update
 
 from gateway.model.renewal import Renewal
 from gateway.storage.sealing import CannotOpen
-from gateway.storage.tables import bodies, renewals
+from gateway.storage.tables import bodies, deliveries, orders, renewals
 from tests.shops import ALL, Shop, a_woo_order, an_entry
 
 Open = Callable[..., Shop]
@@ -114,3 +114,16 @@ def test_what_waits_is_left_alone_where_the_clock_is_right(open_: Open) -> None:
     held = shop.deliveries()
     shop.gateway.take_over()
     assert shop.deliveries() == held
+
+
+@pytest.mark.parametrize(
+    "column", [deliveries.c.kind, orders.c.consent_state, orders.c.basis, orders.c.source], ids=str
+)
+def test_nothing_is_decided_by_a_word_of_a_later_release(open_: Open, column: Column[Any]) -> None:
+    shop = open_()
+    shop.post(a_woo_order(entry=an_entry(ALL)))
+    change = update(column.table).values({column.name: "foretold"})
+    shop.gateway.database.write(lambda connection: connection.execute(change).rowcount)
+    with pytest.raises(ValueError, match="foretold"):  # the worker keeps it back, and tries it again
+        shop.dispatch()
+    assert shop.sender.requests == []
