@@ -1,7 +1,7 @@
 """Events as rows: known by their own id for good, beside what was decided against at once."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -81,7 +81,7 @@ def _expire(connection: Connection, *, ids: Sequence[int], now: datetime) -> Non
 
 
 def _ended(one: Discarded, now: datetime) -> Row:
-    given = {item.name: getattr(one.delivery, item.name) for item in fields(NewDelivery)}
+    given = one.delivery._asdict()
     return {
         **given,
         "state": DeliveryState.SUPPRESSED,

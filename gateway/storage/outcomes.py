@@ -1,10 +1,9 @@
 """What became of claimed deliveries, written in batches; the next of each stream is let go in the same transaction."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Delete, Select, delete, exists, func, insert, literal, or_, select, update
 
@@ -19,8 +18,7 @@ from gateway.storage.tables import Instant, attempts, bodies, deliveries, destin
 _CHUNK: Final = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try over the network; `word` names its outcome."""
 
     number: int
@@ -31,8 +29,7 @@ class Attempt:
     took_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of one claimed delivery.
 
     `state` is DUE with `next_at` for another attempt, HELD with `hold_until`, or a final state. `drop_body` deletes
@@ -201,15 +198,14 @@ def _heard(one: Settled, row: Row | None) -> Settled | None:
         return one
     if one.state is not DeliveryState.DELIVERED or one.attempt is None:
         return None
-    return replace(one, attempt=replace(one.attempt, number=row["attempts"] + 1))  # this one was counted as lost
+    return one._replace(attempt=one.attempt._replace(number=row["attempts"] + 1))  # this one was counted as lost
 
 
 def _or_ended(one: Settled, row: Row) -> Settled:
     ending = row["ending"]
     if ending is None or one.state not in OPEN_STATES:
         return one
-    return replace(
-        one,
+    return one._replace(
         state=DeliveryState(ending["state"]),
         reason=ending["reason"],
         next_at=None,

@@ -2,11 +2,10 @@
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
-from operator import attrgetter, itemgetter
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -35,8 +34,7 @@ from gateway.storage.streams import at_once_if_head, lock_streams
 from gateway.storage.tables import deliveries, destinations, orders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewDelivery:
+class NewDelivery(NamedTuple):
     """One event for one destination, as intake knows it; `state` is HELD (until `hold_until`) or DUE."""
 
     store_id: str
@@ -57,8 +55,7 @@ class NewDelivery:
     trace: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery under a lease; `state` is the one before the claim, `claim` the token that settles it.
 
     From `leased_until` on another worker may have it.
@@ -91,11 +88,8 @@ class Claimed:
 APPEND: Final = insert(deliveries).inline()
 Stream = tuple[str, str, str]  # store id, stream, destination id
 _CHUNK: Final = 200
-_NEW: Final = tuple(field.name for field in fields(NewDelivery))
-_COLUMNS: Final = (*_NEW, "accepted_at", "claimable_at")
-_values: Final = attrgetter(*_NEW)
 _LEASE: Final = {"claim", "leased_until"}
-_TAKEN: Final = tuple(deliveries.c[field.name] for field in fields(Claimed) if field.name not in _LEASE)
+_TAKEN: Final = tuple(deliveries.c[name] for name in Claimed._fields if name not in _LEASE)
 
 
 def enqueue(connection: Connection, new: Sequence[NewDelivery], *, now: datetime) -> None:
@@ -127,7 +121,7 @@ def delivery_rows(
         key = (one.store_id, one.stream, one.destination_id)
         claimable_at = None if key in taken else (one.hold_until or now)
         taken.add(key)
-        rows.append(dict(zip(_COLUMNS, (*_values(one), now, claimable_at), strict=True)))
+        rows.append(one._asdict() | {"accepted_at": now, "claimable_at": claimable_at})
     if any(row["claimable_at"] is not None and row["claimable_at"] <= now for row in rows):
         announce_work(connection)
     return rows

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -118,7 +117,7 @@ class Outcomes:
                 self._write([one])
         elif batch[0].detail is not None:
             _log.exception("cannot write the detail of delivery %d", batch[0].delivery_id)
-            self._write([replace(batch[0], detail=None)])
+            self._write([batch[0]._replace(detail=None)])
         else:
             _log.exception("cannot write the outcome of delivery %d; its lease will end", batch[0].delivery_id)
 
