@@ -7,6 +7,8 @@ import io
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,14 +59,23 @@ def test_releases_take_over_from_each_other(last_release: Path, url: str, tmp_pa
     asked: dict[str, Any] = {"url": url, "port": free_port(), "sinks": {"sink": sink.url}, "more": HURRY}
     for number, code in enumerate((last_release, ROOT, last_release), start=1):
         gateway = Gateway(tmp_path / str(number), **asked, code=code)
-        assert gateway.run("migrate").returncode == 0
-        for command in ["run"] if url.startswith("sqlite") else ["web", "worker"]:
-            gateway.start(command)
-        take_over(gateway, sink, number)
-        gateway.stop()
+        with running(gateway, ["run"] if url.startswith("sqlite") else ["web", "worker"]):
+            take_over(gateway, sink, number)
     assert [arrival.order["id"] for arrival in sink.taken] == [1, 2]
     assert len({arrival.webhook_id for arrival in sink.arrivals}) == 3
     assert not any(an_email(number).encode() in one.body for one in sink.arrivals for number in (1, 2, 3))
+
+
+@contextmanager
+def running(gateway: Gateway, commands: list[str]) -> Iterator[None]:
+    """Migrate and start as an operator does; and stop."""
+    assert gateway.run("migrate").returncode == 0
+    try:
+        for command in commands:
+            gateway.start(command)
+        yield
+    finally:
+        gateway.stop()
 
 
 def take_over(gateway: Gateway, sink: Sink, number: int) -> None:
