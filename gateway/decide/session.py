@@ -13,6 +13,7 @@ from gateway.model.consent import (
     Choice,
     Choices,
     Evidence,
+    Lowering,
     SignalState,
     Source,
     Status,
@@ -129,7 +130,8 @@ class EventFacts:
     """What is known when one delivery of an event is decided.
 
     `held_until` is the end of its wait for an answer, None for what does not wait (any more). `customer` is the
-    customer that the event names; `owner` the one that its session is known to belong to.
+    customer that the event names; `owner` the one that its session is known to belong to. `lowerings` are what was
+    taken back for the e-mail address that it holds.
     """
 
     event: str
@@ -138,6 +140,7 @@ class EventFacts:
     session: SessionConsent | None = None
     customer: SessionConsent | None = None
     owner: SessionConsent | None = None
+    lowerings: Sequence[Lowering] = ()
 
 
 def decide_event(
@@ -159,6 +162,8 @@ def effective_of_event(facts: EventFacts, policy: Policy, now: datetime) -> Effe
     """Return the consent that counts for one event."""
     speaking = [one for one in (facts.session, facts.customer) if one is not None]
     answers = {category: _answer(facts, category) for category in GATING}
+    lowered = tuple(one for one in facts.lowerings if _counts(one, speaking, answers))
+    answers |= {one.category: Choice.DENIED for one in lowered}
     old = _too_old(speaking, answers, policy, now)
     said = _deciding(speaking)
     return Effective(
@@ -168,6 +173,7 @@ def effective_of_event(facts: EventFacts, policy: Policy, now: datetime) -> Effe
         source=said.source if said else None,
         captured_at=said.given_at if said else None,
         basis=said.basis if said else Basis.NONE,
+        lowered=lowered,
         notes=tuple(f"grant_too_old:{category.value}" for category in old),
     )
 
@@ -196,6 +202,14 @@ def _answer(facts: EventFacts, category: Category) -> Choice:
     if SessionState.DENIED in (*speaking, *lowering):
         return Choice.DENIED
     return Choice.GRANTED if SessionState.GRANTED in speaking else Choice.UNKNOWN
+
+
+def _counts(lowering: Lowering, speaking: Sequence[SessionConsent], answers: Mapping[Category, Choice]) -> bool:
+    """Whether nothing was granted since; what is denied anyway needs nothing that lowers it."""
+    answer = answers.get(lowering.category, Choice.DENIED)
+    return answer is Choice.UNKNOWN or (
+        answer is Choice.GRANTED and _granted_at(speaking, lowering.category) <= lowering.at
+    )
 
 
 def _too_old(

@@ -18,6 +18,7 @@ from gateway.flow.parts import Parts
 from gateway.flow.visits import OpenEvent, known_of_event
 from gateway.model.decision import Decision, Policy
 from gateway.model.delivery import DeliveryKind
+from gateway.storage.consent import Subject
 from gateway.storage.context import Context, load_context
 from gateway.storage.statements import Connection
 
@@ -53,7 +54,7 @@ class Deciding:
             self._connection,
             order_keys=[(one.store_id, one.order_id) for one in open_ones if one.order_id],
             subscription_keys=[key for one in open_ones for key in _subscription_keys(one)],
-            customer_keys=[key for one in open_ones for key in _customer_keys(one)],
+            people={person for one in open_ones for person in _people(one)},
             session_keys=[(one.store_id, one.session_hash) for one in open_ones if one.session_hash],
             body_ids=body_ids,
         )
@@ -88,9 +89,9 @@ def _known(connection: Connection, context: Context, one: Open, policy: Policy) 
         return known_of_scheduled(context, one.store_id, one.order_id or "", latest=latest)
     about, _, subject = one.stream.partition(":")
     if about == "customer":
-        return known_of_customer(context, one.store_id, subject)
+        return known_of_customer(context, one.store_id, subject, one.email_hash)
     if about == "subscription":
-        return known_of_subscription(context, one.store_id, subject)
+        return known_of_subscription(context, one.store_id, subject, one.email_hash)
     return known_by_id(connection, context, one.store_id, one.order_id or "", policy)
 
 
@@ -99,7 +100,7 @@ def _subscription_keys(one: Open) -> list[tuple[str, str]]:
     return [(one.store_id, subject)] if about == "subscription" else []
 
 
-def _customer_keys(one: Open) -> list[tuple[str, str]]:
+def _people(one: Open) -> list[Subject]:
     about, _, subject = one.stream.partition(":")
-    named = subject if about == "customer" else one.customer_id
-    return [(one.store_id, named)] if named else []
+    named = (("customer", subject if about == "customer" else one.customer_id), ("email", one.email_hash))
+    return [(one.store_id, kind, value) for kind, value in named if value]

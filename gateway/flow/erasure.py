@@ -1,9 +1,10 @@
 """Erasure: everything personal of one customer goes; that something was decided, and how, stays."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.decide.session import withdraw
-from gateway.flow.redeciding import what_waits
+from gateway.flow.redeciding import Subjects, what_waits
 from gateway.model.consent import GATING
 from gateway.model.delivery import DeliveryState
 from gateway.model.order import Erasure
@@ -16,16 +17,16 @@ from gateway.storage.waiting import cancel
 
 
 def erase_person(
-    connection: Connection, store_id: str, erasure: Erasure, email_hash: str | None, now: datetime
+    connection: Connection, store_id: str, erasure: Erasure, email_hashes: Sequence[str], now: datetime
 ) -> None:
     """Cancel what waits, delete bodies and evidence, and blank what points to the person."""
-    if not (erasure.customer_id or email_hash or erasure.order_ids):
+    if not (erasure.customer_id or email_hashes or erasure.order_ids):
         return
-    person = find_person(connection, store_id, erasure.customer_id, email_hash, erasure.order_ids)
+    person = find_person(connection, store_id, erasure.customer_id, email_hashes, erasure.order_ids)
     _take_all_back(connection, person, now)
     customers = [person.customer_id] if person.customer_id else []
-    waiting = what_waits(connection, store_id, person.session_hashes, customers, person.order_ids)
-    ids = [one.id for one in waiting]
+    theirs = Subjects(store_id, person.session_hashes, customers, person.order_ids, email_hashes)
+    ids = [one.id for one in what_waits(connection, theirs)]
     cancel(connection, ids, state=DeliveryState.CANCELLED, reason="erased", drop_bodies=True, now=now)
     if person.order_ids:
         cancel_renewals(connection, store_id, now=now, origin_order_ids=person.order_ids, forget=True)
@@ -36,6 +37,7 @@ def _take_all_back(connection: Connection, person: Person, now: datetime) -> Non
     """Nothing of this person leaves any more: once their keys are blank, nothing else would find their denials."""
     subjects = [("order", order_id) for order_id in person.order_ids]
     subjects += [("customer", person.customer_id)] if person.customer_id else []
+    subjects += [("email", email_hash) for email_hash in person.email_hashes]
     lower(
         connection,
         [

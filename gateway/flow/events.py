@@ -1,6 +1,6 @@
 """Events in: each is recorded once, waits for an answer or may go, and is decided like everything that leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,15 +8,17 @@ from gateway.decide.session import EventFacts, decide_event
 from gateway.errors import Overloaded, RequestInvalid
 from gateway.flow.item import Addressee
 from gateway.flow.parts import Parts
-from gateway.flow.redeciding import Redeciding, what_waits
+from gateway.flow.redeciding import Redeciding, Subjects, what_waits
 from gateway.flow.visits import Arrived, Visits, note_visitors
 from gateway.ingest.body import write_body
 from gateway.ingest.event import read_event, read_events
+from gateway.model.consent import Lowering
 from gateway.model.decision import Action, Decision, Policy
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.order import TopicGroup
 from gateway.model.session import Event, Verdict
 from gateway.storage import queue
+from gateway.storage.consent import Subject, lowerings_of
 from gateway.storage.events import Discarded, add_discarded, add_events, known_events
 from gateway.storage.lists import chunks_of
 from gateway.storage.queue import NewDelivery
@@ -54,6 +56,7 @@ class Arrival:
     received_at: datetime
     session_hash: str | None
     customer_hash: str | None
+    email_hash: str | None
     sealed: bytes = field(repr=False)
     addressees: tuple[Addressee, ...]
     trace: str | None = None
@@ -131,6 +134,7 @@ def _arrival(parts: Parts, store_id: str, event: Event) -> Arrival:
         received_at=parts.database.now(),
         session_hash=keyring.digest("session", event.session_id) if event.session_id else None,
         customer_hash=keyring.digest("customer", event.customer_id) if event.customer_id else None,
+        email_hash=keyring.digest("email", event.email) if event.email else None,
         sealed=keyring.seal(write_body(event.payload), purpose="body"),
         addressees=parts.addressees(store_id, TopicGroup.EVENTS, event.event),
         trace=parts.telling.traceparent(),
@@ -140,7 +144,8 @@ def _arrival(parts: Parts, store_id: str, event: Event) -> Arrival:
 def _locks(one: Arrival) -> list[tuple[str, str]]:
     """What an answer to this event, or the same event once more, would touch at the same time."""
     locks = [(one.store_id, one.stream), (one.store_id, f"event:{one.event.event_id}")]
-    return [*locks, (one.store_id, f"visitor:{one.customer_hash}")] if one.customer_hash else locks
+    named = [("visitor", one.customer_hash), ("email", one.email_hash)]
+    return [*locks, *((one.store_id, f"{kind}:{value}") for kind, value in named if value)]
 
 
 # --- deciding -----------------------------------------------------------------------------------------------------
@@ -164,7 +169,8 @@ def _record(connection: Connection, fresh: Sequence[Arrival]) -> dict[tuple[str,
     )
     for one in note_visitors(connection, visits, fresh):
         _redecide(connection, fresh[0].parts, one, fresh[0].received_at)
-    decided = [_decide(visits, one) for one in fresh]
+    lowerings = lowerings_of(connection, [(one.store_id, "email", one.email_hash) for one in fresh if one.email_hash])
+    decided = [_decide(visits, lowerings, one) for one in fresh]
     verdicts = {
         one.key: _verdict_of([each.decision.action for each in deliveries])
         for one, deliveries in zip(fresh, decided, strict=True)
@@ -181,15 +187,20 @@ def _redecide(connection: Connection, parts: Parts, arrived: Arrived, now: datet
     if arrived.has_objected:
         customers.append(arrived.customer_id)
         sessions = sessions_of_customer(connection, store_id, arrived.customer_id)
-    waiting = what_waits(connection, store_id, sessions, customers, [])
+    waiting = what_waits(connection, Subjects(store_id, sessions, customers))
     Redeciding(parts, connection, now, waiting).settle(is_withdrawal=False)
 
 
-def _decide(visits: Visits, one: Arrival) -> list[_Decided]:
+def _decide(visits: Visits, lowerings: Mapping[Subject, Sequence[Lowering]], one: Arrival) -> list[_Decided]:
     policy = one.parts.policies.newest(one.store_id)
     session, customer, owner = visits.speaking_for(one.store_id, one.session_hash, one.event.customer_id)
     facts = EventFacts(
-        event=one.event.event, accepted_at=one.received_at, session=session, customer=customer, owner=owner
+        event=one.event.event,
+        accepted_at=one.received_at,
+        session=session,
+        customer=customer,
+        owner=owner,
+        lowerings=lowerings.get((one.store_id, "email", one.email_hash or ""), ()),
     )
     return [
         _Decided(one, addressee, _decision(one, facts, policy, addressee.destination_id), policy)
@@ -267,6 +278,7 @@ def _delivery(one: _Decided, body_ids: dict[tuple[str, str], int]) -> NewDeliver
         session_hash=arrival.session_hash,
         customer_id=arrival.event.customer_id,
         event_id=arrival.event.event_id,
+        email_hash=arrival.email_hash,
         body_id=body_ids.get(arrival.key),
         hold_until=arrival.received_at + timedelta(seconds=one.policy.event_ttl_seconds) if waits else None,
         policy_version=one.policy.version,

@@ -69,7 +69,9 @@ def known_of_order(context: Context, row: Row, *, latest: Evidence | None = None
     return Known(facts=facts, origin=Origin(row["origin"]), held_until=consent.frozen_at)
 
 
-def known_of_subscription(context: Context, store_id: str, subscription_id: str) -> Known:
+def known_of_subscription(
+    context: Context, store_id: str, subscription_id: str, email_hash: str | None = None
+) -> Known:
     """A subscription's own webhooks carry the record of the order that began it."""
     parents = context.parents_of(store_id, [subscription_id])
     if not parents:
@@ -77,10 +79,12 @@ def known_of_subscription(context: Context, store_id: str, subscription_id: str)
         lowerings = _of_customer(context, store_id, customer, with_renewals=True)
         lowerings += context.lowerings.get((store_id, "subscription", subscription_id), [])
         lowerings += context.of_unseen_parents(store_id, [subscription_id])
+        lowerings += context.lowerings.get((store_id, "email", email_hash or ""), [])
         return Known(facts=OrderFacts(is_inheriting=True, lowerings=lowerings), origin=Origin.RENEWAL)
     row = parents[0]
     parent = order_consent_of(row)
-    lowerings = _lowerings(context, row | {"subscription_ids": [subscription_id]}, counting=row, with_renewals=True)
+    told = row | {"subscription_ids": [subscription_id], "email_hash": email_hash or row["email_hash"]}
+    lowerings = _lowerings(context, told, counting=row, with_renewals=True)
     facts = OrderFacts(is_inheriting=True, parent=parent, lowerings=lowerings)
     return Known(facts=facts, origin=Origin.RENEWAL, held_until=parent.frozen_at)
 
@@ -149,12 +153,13 @@ def known_by_id(connection: Connection, context: Context, store_id: str, order_i
     return known_of_order(context, row, latest=latest)
 
 
-def known_of_customer(context: Context, store_id: str, customer_id: str | None) -> Known:
-    """A customer's own webhooks follow the stored choice."""
+def known_of_customer(context: Context, store_id: str, customer_id: str | None, email_hash: str | None = None) -> Known:
+    """A customer's own webhooks follow the stored choice, lowered by what was said of their address since."""
     row = context.customers.get((store_id, customer_id or ""))
     stored = customer_evidence(row) if row else None
     since = stored.captured_at if stored else None
-    lowerings = _after(_of_customer(context, store_id, customer_id), since)
+    of_email = context.lowerings.get((store_id, "email", email_hash or ""), [])
+    lowerings = _after([*_of_customer(context, store_id, customer_id), *of_email], since)
     return Known(facts=OrderFacts(), customer=CustomerFacts(stored=stored, lowerings=lowerings))
 
 

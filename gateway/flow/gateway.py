@@ -17,7 +17,7 @@ from gateway.flow.parts import Parts
 from gateway.flow.reconcile import Progress, Reconciler, Report
 from gateway.flow.renewals import Renewals
 from gateway.flow.showing import show_order
-from gateway.flow.statement import key_of_order
+from gateway.flow.statement import hashes_of_email, key_of_order
 from gateway.flow.stores.api import StoreFailed
 from gateway.flow.watching import Watcher
 from gateway.ingest.platform import PlatformReader
@@ -221,6 +221,7 @@ class Gateway:
             evidence=with_gpc_rule(evidence, policy.gpc) if evidence else None,
             session_hash=self._digest("session", order.stamped_session if order else None),
             email_hash=self._digest("email", _email_of(webhook)),
+            erased_emails=self._erased_emails(webhook),
             key_hashes=self._key_hashes(order) if order else (),
             addressees=addressees,
             trace=self.telling.traceparent(),
@@ -231,6 +232,10 @@ class Gateway:
         named = [("order_id", order.order_id), ("order_key", key_of_order(order.order_id, order.order_key))]
         named += [("checkout_token", token) for token in order.checkout_tokens]
         return tuple(self.keyring.digest(purpose, value) for purpose, value in named if value)
+
+    def _erased_emails(self, webhook: Webhook) -> tuple[str, ...]:
+        email = webhook.erasure.email if webhook.erasure else None
+        return hashes_of_email(self.keyring, email) if email else ()
 
     def _digest(self, purpose: str, value: str | None) -> str | None:
         return self.keyring.digest(purpose, value) if value else None
@@ -375,8 +380,7 @@ class Gateway:
 
 
 def _email_of(webhook: Webhook) -> str | None:
-    named = webhook.erasure or webhook.order
-    return named.email if named else None
+    return webhook.order.email if webhook.order else webhook.email
 
 
 def _dated_evidence(order: Order, now: datetime) -> Evidence | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from gateway.decide.session import hear_customer, hear_session, object_to, withdraw
 from gateway.flow.reach import Told, lower_siblings, lower_subject, park_for, take_back, tell_orders
-from gateway.flow.redeciding import Redeciding, what_waits
+from gateway.flow.redeciding import Redeciding, Subjects, what_waits
 from gateway.flow.statement import Statement
 from gateway.model.consent import Category, Channel, Choice
 from gateway.model.session import SessionConsent, SessionState
@@ -13,6 +13,7 @@ from gateway.storage.consent import add_records, order_rows, record_row
 from gateway.storage.sessions import (
     Visit,
     evidence_of_session,
+    link_visits_of_orders,
     load_customers,
     load_visits,
     put_customer,
@@ -20,6 +21,7 @@ from gateway.storage.sessions import (
     sessions_of_customer,
 )
 from gateway.storage.signals import (
+    customers_of_orders,
     customers_of_session,
     open_orders_of_customer,
     orders_of_email,
@@ -41,6 +43,7 @@ def record_statements(connection: Connection, statements: Sequence[Statement]) -
 def _locks(connection: Connection, one: Statement) -> list[tuple[str, str]]:
     """What an order, or an event, that comes in at the same moment would touch as well."""
     names = [
+        *(("email", email_hash) for email_hash in one.email_hashes),
         ("session", one.session_hash),
         ("visitor", one.customer_hash),
         ("key", one.key_hash),
@@ -84,7 +87,9 @@ class _Scene:
 
 def _hear(connection: Connection, one: Statement) -> States | None:
     scene = _scene(connection, one)
-    waiting = Redeciding(one.parts, connection, one.received_at, what_waits(connection, *_subjects(scene)))
+    for person in scene.people if one.denied else ():
+        link_visits_of_orders(connection, one.store_id, person)
+    waiting = Redeciding(one.parts, connection, one.received_at, what_waits(connection, _subjects(scene)))
     told = _told(scene)
     session = _hear_session(scene)
     customers = [_hear_customer(scene, told, person) for person in scene.people]
@@ -106,23 +111,25 @@ def _scene(connection: Connection, one: Statement) -> _Scene:
         along += orders_of_session(connection, *key)
         owners |= {visit.customer_id} if visit.customer_id else set()
         owners |= set(customers_of_session(connection, *key)) if along and one.sticks else set()
-    if one.email_hash:
-        along += orders_of_email(connection, store_id, one.email_hash)
+    if one.email_hashes:
+        along += orders_of_email(connection, store_id, one.email_hashes)
     rows = order_rows(connection, [(store_id, order_id) for order_id in _named_orders(connection, one)])
     named = tuple(row["order_id"] for row in rows.values() if row["has_order"])
     along = [order_id for order_id in along if order_id not in named]
     return _Scene(connection, one, visit, tuple(sorted(owners)), named, tuple(along))
 
 
-def _subjects(scene: _Scene) -> tuple[str, list[str], list[str], list[str]]:
-    """Whose waiting deliveries are decided anew: sessions, customers and orders."""
+def _subjects(scene: _Scene) -> Subjects:
+    """Whose waiting deliveries are decided anew; renewals that follow an order wait under their customer."""
     one = scene.one
     sessions = [one.session_hash] if one.session_hash else []
     if not one.denied:
-        return one.store_id, sessions, list(scene.people), []
+        return Subjects(one.store_id, sessions, scene.people)
     for person in scene.people:
         sessions += sessions_of_customer(scene.connection, one.store_id, person)
-    return one.store_id, list(dict.fromkeys(sessions)), list(scene.people), [*scene.named, *scene.along]
+    orders = (*scene.named, *scene.along)
+    customers = {*scene.people, *customers_of_orders(scene.connection, one.store_id, orders)}
+    return Subjects(one.store_id, list(dict.fromkeys(sessions)), sorted(customers), orders, one.email_hashes)
 
 
 def _told(scene: _Scene) -> Told:
@@ -183,8 +190,8 @@ def _lower(scene: _Scene, told: Told) -> None:
     taken = [*scene.along] if one.withdrawn is not None else []
     if one.session_hash:
         lower_subject(connection, told, "session", one.session_hash, one.denied)
-    if one.email_hash:
-        lower_subject(connection, told, "email", one.email_hash, one.denied)
+    for email_hash in one.email_hashes:
+        lower_subject(connection, told, "email", email_hash, one.denied)
     if one.withdrawn is not None:
         for order_id in _named_orders(connection, one):
             lower_subject(connection, told, "order", order_id, one.denied)

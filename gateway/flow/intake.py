@@ -24,7 +24,7 @@ from gateway.storage.queue import NewDelivery, delivery_rows, release_order
 from gateway.storage.signals import call_back
 from gateway.storage.statements import Connection, Row
 from gateway.storage.streams import lock_streams
-from gateway.storage.subscriptions import record_subscriptions
+from gateway.storage.subscriptions import has_subscriptions, record_subscriptions
 from gateway.storage.webhooks import Before, Ids, insert_webhooks, look_before, take_parked, write_batch
 
 Key = tuple[str, str]  # store id, and order id or the webhook's own key
@@ -42,7 +42,7 @@ class _Batch:
     records: list[Row] = field(default_factory=list)
     lowerings: list[Row] = field(default_factory=list)
     released: list[tuple[str, str, datetime]] = field(default_factory=list)
-    called_back_at: datetime | None = None
+    is_called_back: bool = False  # whether what was decided may be more than is allowed now
 
 
 def record_webhooks(connection: Connection, items: Sequence[Intake]) -> list[Taken]:
@@ -60,7 +60,7 @@ def record_webhooks(connection: Connection, items: Sequence[Intake]) -> list[Tak
     _write(connection, batch, accepted)
     for item in accepted:
         if item.webhook.erasure is not None:
-            erase_person(connection, item.store_id, item.webhook.erasure, item.email_hash, item.received_at)
+            erase_person(connection, item.store_id, item.webhook.erasure, item.erased_emails, item.received_at)
     return [_taken(item, is_fresh=at in fresh) for at, item in enumerate(items)]
 
 
@@ -263,7 +263,7 @@ def _apply(
     if result.is_released and item.order_key in batch.before.orders:
         batch.released.append((item.store_id, order.order_id, item.received_at))
     if item.order_key in batch.before.orders and any(_takes_back(evidence) for evidence, _ in heard):
-        batch.called_back_at = item.received_at
+        batch.is_called_back = True
     evidence, channel = heard[-1]
     by = lowered_by(evidence, channel)
     batch.lowerings += _lowering_rows(item, "order", order.order_id, result.lowered, by, heard_at)
@@ -337,8 +337,8 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
     )
     take_parked(connection, [key for key in keys if key in batch.before.parked])
     lower(connection, batch.lowerings)
-    if batch.called_back_at is not None:
-        call_back(connection, batch.called_back_at)
+    if batch.is_called_back or has_subscriptions(connection, _lowered_renewals(batch)):
+        call_back(connection, accepted[0].received_at)
     told: list[tuple[str, Subscription, datetime]] = [
         (item.store_id, item.webhook.subscription, item.received_at)
         for item in accepted
@@ -346,6 +346,11 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
     ]
     renewals = [(item.store_id, item.webhook.order, item.received_at) for item in accepted if item.webhook.order]
     record_subscriptions(connection, told, renewals)
+
+
+def _lowered_renewals(batch: _Batch) -> list[Key]:
+    """Return the customers whose renewals go on with less."""
+    return [(row["store_id"], row["subject"]) for row in batch.lowerings if row["subject_kind"] == "renewals"]
 
 
 def _body_row(item: Intake, batch: _Batch) -> Row:
@@ -377,6 +382,7 @@ def _new_delivery(item: Intake, addressee: Addressee, batch: _Batch) -> NewDeliv
         session_hash=order["session_hash"] if order else None,
         customer_id=webhook.customer_id,
         event_id=None,
+        email_hash=None if webhook.order else item.email_hash,
         body_id=batch.ids[_key(item)].body,
         state=DeliveryState.HELD if hold_until else DeliveryState.DUE,
         hold_until=hold_until,

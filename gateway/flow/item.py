@@ -35,6 +35,7 @@ class Intake:
     evidence: Evidence | None = None
     session_hash: str | None = None
     email_hash: str | None = None
+    erased_emails: tuple[str, ...] = ()  # every keyed hash of the address of whoever is to be forgotten
     key_hashes: tuple[str, ...] = ()
     addressees: tuple[Addressee, ...] = ()
     trace: str | None = None

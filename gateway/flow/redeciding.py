@@ -1,7 +1,8 @@
 """What waits is decided anew when a signal comes: it goes, it stays, or it ends there and then."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.flow.deciding import Deciding
@@ -14,6 +15,7 @@ from gateway.storage.signals import (
     call_back,
     waiting_in_sessions,
     waiting_of_customer,
+    waiting_of_email,
     waiting_of_orders,
 )
 from gateway.storage.statements import Connection
@@ -22,13 +24,25 @@ from gateway.storage.waiting import cancel
 _SENDS = (Action.SEND_AS_IS, Action.SEND_REDACTED)
 
 
-def what_waits(
-    connection: Connection, store_id: str, sessions: Sequence[str], customers: Iterable[str], orders: Sequence[str]
-) -> list[Waiting]:
-    """Return the open deliveries of these sessions, customers and orders, in intake order."""
-    found = [*waiting_in_sessions(connection, store_id, sessions), *waiting_of_orders(connection, store_id, orders)]
-    for customer_id in customers:
-        found += waiting_of_customer(connection, store_id, customer_id)
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Whose waiting deliveries are meant; sessions and addresses by their keyed hashes."""
+
+    store_id: str
+    sessions: Sequence[str] = ()
+    customers: Sequence[str] = ()
+    orders: Sequence[str] = ()
+    emails: Sequence[str] = ()
+
+
+def what_waits(connection: Connection, of: Subjects) -> list[Waiting]:
+    """Return the open deliveries of these subjects, in intake order."""
+    found = waiting_in_sessions(connection, of.store_id, of.sessions)
+    found += waiting_of_orders(connection, of.store_id, of.orders)
+    for customer_id in of.customers:
+        found += waiting_of_customer(connection, of.store_id, customer_id)
+    if of.emails:
+        found += waiting_of_email(connection, of.store_id, of.emails)
     unique = {one.id: one for one in found}
     return [unique[delivery_id] for delivery_id in sorted(unique)]
 

@@ -1,5 +1,6 @@
 """A signal on its way into the database: what it names is hashed, its evidence sealed."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -9,6 +10,7 @@ import orjson
 from gateway.decide.consent import denied_categories, with_gpc_rule
 from gateway.flow.parts import Parts
 from gateway.model.consent import Category, Channel, Evidence, Signal
+from gateway.storage.sealing import Keyring
 
 _POLICY_SECONDS: Final = 1.0
 
@@ -27,7 +29,7 @@ class Statement:
     received_at: datetime
     session_hash: str | None = None
     customer_hash: str | None = None
-    email_hash: str | None = None
+    email_hashes: tuple[str, ...] = ()  # of an e-mail address, and of its SHA-256
     key_hash: str | None = None  # of an order key or a checkout token
     id_hash: str | None = None  # of an order id that the shop's server names
     sealed: bytes | None = field(default=None, repr=False)
@@ -63,6 +65,12 @@ def key_of_order(order_id: str | None, order_key: str | None) -> str | None:
     return f"{order_id}:{order_key}" if order_id and order_key else None
 
 
+def hashes_of_email(keyring: Keyring, email: str) -> tuple[str, ...]:
+    """Return every keyed hash under which an address may stand: events may tell its SHA-256 alone."""
+    spellings = (email, hashlib.sha256(email.encode()).hexdigest())
+    return tuple(keyring.digest("email", spelling) for spelling in spellings)
+
+
 def make_statement(parts: Parts, store_id: str, signal: Signal) -> Statement:
     """Return a signal with everything that its transaction needs; a browser never speaks for a customer."""
     keyring, subject = parts.keyring, signal.subject
@@ -82,7 +90,7 @@ def make_statement(parts: Parts, store_id: str, signal: Signal) -> Statement:
         said_at=signal.evidence.captured_at,
         session_hash=digest("session", subject.session_id),
         customer_hash=None if is_browser else digest("customer", subject.customer_id),
-        email_hash=None if is_browser else digest("email", subject.email),
+        email_hashes=() if is_browser or not subject.email else hashes_of_email(keyring, subject.email),
         key_hash=digest("order_key", key_of_order(subject.order_id, subject.order_key))
         or digest("checkout_token", subject.checkout_token),
         id_hash=None if is_browser else digest("order_id", subject.order_id),

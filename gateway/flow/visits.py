@@ -50,6 +50,8 @@ class OpenEvent(Protocol):
     @property
     def customer_id(self) -> str | None: ...
     @property
+    def email_hash(self) -> str | None: ...
+    @property
     def hold_until(self) -> datetime | None: ...
     @property
     def accepted_at(self) -> datetime: ...
@@ -76,6 +78,7 @@ def known_of_event(context: Context, one: OpenEvent) -> Known:
         session=consent_of_row(session) if session else None,
         customer=consent_of_row(customer) if customer else None,
         owner=consent_of_row(owner) if owner else None,
+        lowerings=context.lowerings.get((one.store_id, "email", one.email_hash or ""), []),
     )
     return Known(facts=OrderFacts(), event=facts)
 

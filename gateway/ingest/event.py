@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.errors import BodyMalformed, RequestInvalid
 from gateway.ingest.body import read_body
-from gateway.ingest.fields import instant_of
+from gateway.ingest.fields import email_of, instant_of, object_of
 from gateway.ingest.form import Form
 from gateway.model.session import Event
 
@@ -15,6 +15,9 @@ MOST_EVENTS: Final = 500
 _NAME: Final = re.compile(r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\x00-\x20\x7f])?")
 _EVENT_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _GUESTS: Final = (0, "0")  # how WooCommerce writes that nobody is signed in
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+#: How destinations call the address of a person, or its hash.
+_ADDRESSES: Final = ("email", "$email", "email_address", "em", "sha256_email_address", "hashed_email")
 _OBJECTS: Final = ("user_data", "properties", "context")
 
 
@@ -44,6 +47,7 @@ def read_event(given: object) -> Event:
         event_time=_time(form, given),
         session_id=form.session_id(),
         customer_id=None if given.get("customer_id") in _GUESTS else form.id("customer_id"),
+        email=_email(given),
         payload=given,
     )
     for name in _OBJECTS:
@@ -59,6 +63,21 @@ def _matching(form: Form, name: str, shape: re.Pattern[str], why: str) -> str:
     if not shape.fullmatch(text):
         form.wrong(name, why if form.has(name) else "Needed.")
     return text
+
+
+def _email(given: Mapping[str, object]) -> str | None:
+    """Return the first address that the event names, or the hash of one; the person's own data come first."""
+    user, properties = object_of(given.get("user_data")), object_of(given.get("properties"))
+    traits = [object_of(place.get("traits")) for place in (given, object_of(given.get("context")), properties)]
+    places = (user, *traits, properties, given)
+    values = (value for place in places for name in _ADDRESSES if (value := place.get(name)) is not None)
+    return next((found for value in values if (found := _address(value))), None)
+
+
+def _address(value: object) -> str | None:
+    first = value[0] if isinstance(value, list) and value else value
+    text = first.strip().lower() if isinstance(first, str) else ""
+    return text if _SHA256.fullmatch(text) else email_of(text)
 
 
 def _time(form: Form, given: Mapping[str, object]) -> datetime | None:

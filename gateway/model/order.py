@@ -106,7 +106,8 @@ class Webhook:
 
     `key` is what makes it this very delivery; a second `guard` key catches the same change sent under another
     delivery id. `ignored` is the reason there is nothing to do, else "". `order_id` is the order it is about,
-    also when the body holds no order (refunds, deletions). `group` is None for topics that no destination takes.
+    also when the body holds no order (refunds, deletions). `email` is the address of a customer or a subscription.
+    `group` is None for topics that no destination takes.
     """
 
     topic: str
@@ -117,6 +118,7 @@ class Webhook:
     resource_id: str = ""
     order_id: str | None = None
     customer_id: str | None = None
+    email: str | None = field(default=None, repr=False)
     order: Order | None = None
     subscription: Subscription | None = None
     erasure: Erasure | None = None

@@ -101,13 +101,17 @@ class SessionConsent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One session event as a server sent it; `payload` is the object as it came in."""
+    """One session event as a server sent it; `payload` is the object as it came in.
+
+    `email` is the address that it is about, or the SHA-256 of one in hex.
+    """
 
     event: str
     event_id: str
     event_time: datetime | None = None
     session_id: str | None = field(default=None, repr=False)
     customer_id: str | None = None
+    email: str | None = field(default=None, repr=False)
     payload: dict[str, object] = field(default_factory=dict, repr=False)
 
 

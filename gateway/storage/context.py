@@ -58,11 +58,14 @@ def load_context(
     *,
     order_keys: Sequence[Key] = (),
     subscription_keys: Sequence[Key] = (),
-    customer_keys: Sequence[Key] = (),
+    people: Collection[Subject] = (),
     session_keys: Sequence[Key] = (),
     body_ids: Collection[int] = (),
 ) -> Context:
-    """Read everything that decides a batch; the number of queries does not grow with the batch."""
+    """Read everything that decides a batch; the number of queries does not grow with the batch.
+
+    `people` are customers by their ids, and those whose e-mail address is known by its keyed hash.
+    """
     context = Context(orders=order_rows(connection, order_keys), bodies=body_rows(connection, body_ids))
     named = [(row["store_id"], one) for row in context.orders.values() for one in row["subscription_ids"]]
     context.subscriptions = _subscriptions(connection, [*subscription_keys, *named])
@@ -74,9 +77,10 @@ def load_context(
     context.beginnings = beginnings_of(connection, unlinked)
     followed = [row for rows in context.beginnings.values() for row in rows]
     context.sessions = _sessions(connection, session_keys)
+    customer_keys = [(store_id, one) for store_id, kind, one in people if kind == "customer"]
     context.customers = _customers(connection, [*customer_keys, *_renewed(context), *_owners(context)])
     subjects = {subject for row in [*context.orders.values(), *followed] for subject in subjects_of(row)}
-    subjects |= {(store_id, "customer", one) for store_id, one in customer_keys}
+    subjects |= set(people)
     subjects |= {(store_id, "order", one) for store_id, one in [*order_keys, *parents]}
     subscribers = [row for row in context.subscriptions.values() if row["customer_id"]]
     subjects |= {

@@ -32,15 +32,20 @@ class Person:
     customer_id: str | None
     order_ids: tuple[str, ...] = ()
     session_hashes: tuple[str, ...] = field(default=(), repr=False)
+    email_hashes: tuple[str, ...] = field(default=(), repr=False)
 
 
 def find_person(
-    connection: Connection, store_id: str, customer_id: str | None, email_hash: str | None, order_ids: Sequence[str]
+    connection: Connection,
+    store_id: str,
+    customer_id: str | None,
+    email_hashes: Sequence[str],
+    order_ids: Sequence[str],
 ) -> Person:
     """Gather the orders and sessions of a customer: those that are named, and those that are known to be theirs."""
     theirs: list[ColumnElement[bool]] = [orders.c.order_id.in_(list(order_ids))]
     theirs += [orders.c.customer_id == customer_id] if customer_id else []
-    theirs += [orders.c.email_hash == email_hash] if email_hash else []
+    theirs += [orders.c.email_hash.in_(email_hashes)] if email_hashes else []
     rows = connection.execute(
         select(orders.c.order_id, orders.c.session_hash).where(orders.c.store_id == store_id, or_(*theirs))
     ).all()
@@ -53,6 +58,7 @@ def find_person(
         customer_id=customer_id,
         order_ids=tuple(sorted({*order_ids, *(row.order_id for row in rows)})),
         session_hashes=tuple(sorted(visits)),
+        email_hashes=tuple(email_hashes),
     )
 
 

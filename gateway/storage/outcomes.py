@@ -88,7 +88,9 @@ def drop_unneeded_bodies(connection: Connection, body_ids: Iterable[int | None])
 def forget_people(connection: Connection, delivery_ids: Sequence[int]) -> None:
     """Take the person out of deliveries whose bodies went with them."""
     for chunk in chunks_of(delivery_ids, _CHUNK):
-        connection.execute(update(deliveries).where(deliveries.c.id.in_(chunk)).values(customer_id=None))
+        connection.execute(
+            update(deliveries).where(deliveries.c.id.in_(chunk)).values(customer_id=None, email_hash=None)
+        )
 
 
 def end_marked(connection: Connection, rows: Sequence[Row], *, now: datetime) -> None:

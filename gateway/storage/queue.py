@@ -49,6 +49,7 @@ class NewDelivery(NamedTuple):
     session_hash: str | None = None
     customer_id: str | None = None
     event_id: str | None = None
+    email_hash: str | None = None
     body_id: int | None = None
     hold_until: datetime | None = None
     policy_version: int = 0
@@ -74,6 +75,7 @@ class Claimed(NamedTuple):
     session_hash: str | None
     customer_id: str | None
     event_id: str | None
+    email_hash: str | None
     body_id: int | None
     hold_until: datetime | None
     policy_version: int

@@ -11,7 +11,7 @@ from gateway.model.consent import GATING, Basis, Choices, Evidence, SignalState,
 from gateway.model.session import Said, SessionConsent, SessionState
 from gateway.storage.bulk import Row, Wanted
 from gateway.storage.statements import insert_ignoring, rows_by, rows_wanted, upsert
-from gateway.storage.tables import customers, sessions
+from gateway.storage.tables import customers, orders, sessions
 
 Key = tuple[str, str]  # store id, and session hash or customer id
 _SESSION: Final = ("store_id", "session_hash")
@@ -99,6 +99,15 @@ def link_visits(connection: Connection, owners: Mapping[Key, str]) -> None:
             .where(sessions.c.store_id == store_id, sessions.c.session_hash == session_hash)
             .values(customer_id=owners[store_id, session_hash])
         )
+
+
+def link_visits_of_orders(connection: Connection, store_id: str, customer_id: str) -> None:
+    """Note which sessions belong to a customer by the orders that name both, where nothing else was known."""
+    ordered = select(orders.c.session_hash).where(
+        orders.c.store_id == store_id, orders.c.customer_id == customer_id, orders.c.session_hash.is_not(None)
+    )
+    theirs = (sessions.c.store_id == store_id, sessions.c.session_hash.in_(ordered), sessions.c.customer_id.is_(None))
+    connection.execute(update(sessions).where(*theirs).values(customer_id=customer_id))
 
 
 def sessions_of_customer(connection: Connection, store_id: str, customer_id: str) -> list[str]:

@@ -34,6 +34,7 @@ class Waiting:
     order_id: str | None
     session_hash: str | None
     customer_id: str | None
+    email_hash: str | None
     body_id: int | None
     hold_until: datetime | None
     accepted_at: datetime
@@ -65,9 +66,18 @@ def customers_of_session(connection: Connection, store_id: str, session_hash: st
     return sorted(connection.execute(statement).scalars())
 
 
-def orders_of_email(connection: Connection, store_id: str, email_hash: str) -> list[str]:
-    """Return the orders that were placed with an e-mail address, by its keyed hash."""
-    where = (orders.c.store_id == store_id, orders.c.email_hash == email_hash)
+def customers_of_orders(connection: Connection, store_id: str, order_ids: Sequence[str]) -> set[str]:
+    """Return the customers who placed orders."""
+    found: set[str] = set()
+    for chunk in chunks_of(order_ids, _CHUNK):
+        where = (orders.c.store_id == store_id, orders.c.order_id.in_(chunk), orders.c.customer_id.is_not(None))
+        found |= set(connection.execute(select(orders.c.customer_id).where(*where)).scalars())
+    return found
+
+
+def orders_of_email(connection: Connection, store_id: str, email_hashes: Sequence[str]) -> list[str]:
+    """Return the orders that were placed with an e-mail address, by its keyed hashes."""
+    where = (orders.c.store_id == store_id, orders.c.email_hash.in_(email_hashes))
     return list(connection.execute(select(orders.c.order_id).where(*where)).scalars())
 
 
@@ -111,6 +121,11 @@ def waiting_in_sessions(connection: Connection, store_id: str, session_hashes: S
 def waiting_of_customer(connection: Connection, store_id: str, customer_id: str) -> list[Waiting]:
     """Return what waits and names a customer: events, orders, the customer's own webhooks."""
     return _open(connection, deliveries.c.store_id == store_id, deliveries.c.customer_id == customer_id)
+
+
+def waiting_of_email(connection: Connection, store_id: str, email_hashes: Sequence[str]) -> list[Waiting]:
+    """Return what waits and is about an e-mail address, beside orders."""
+    return _open(connection, deliveries.c.store_id == store_id, deliveries.c.email_hash.in_(email_hashes))
 
 
 def waiting_of_orders(connection: Connection, store_id: str, order_ids: Sequence[str]) -> list[Waiting]:

@@ -100,6 +100,12 @@ def customers_with_record(connection: Connection, keys: Sequence[Key]) -> set[Ke
     return {(row["store_id"], row["customer_id"]) for row in _found(connection, _WITH_RECORD, named, keys)}
 
 
+def has_subscriptions(connection: Connection, keys: Sequence[Key]) -> bool:
+    """Whether any of the customers (store id, customer id) subscribed to something."""
+    named = (subscriptions.c.store_id, subscriptions.c.customer_id)
+    return bool(_found(connection, _SUBSCRIBED, named, keys))
+
+
 def _found(connection: Connection, wanted: Select[Any], columns: tuple[Any, Any], keys: Sequence[Key]) -> list[Row]:
     if not keys:
         return []
@@ -122,6 +128,11 @@ _WITH_RECORD: Final = (
     select(orders.c.store_id, orders.c.customer_id)
     .distinct()
     .where(orders.c.consent_state.is_not(None), orders.c.customer_id.is_not(None))  # which the index asks for
+)
+_SUBSCRIBED: Final = (
+    select(subscriptions.c.store_id, subscriptions.c.customer_id)
+    .distinct()
+    .where(subscriptions.c.customer_id.is_not(None))  # which the index asks for
 )
 _COLUMNS: Final = (
     "parent_order_id",

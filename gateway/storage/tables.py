@@ -300,6 +300,7 @@ deliveries = Table(
     Column("session_hash", Text),
     Column("customer_id", Text),
     Column("event_id", Text),
+    Column("email_hash", Text),  # of the person that it is about; orders have it in their own rows
     Column("body_id", _Id),
     Column("state", Text, nullable=False),
     Column("claimable_at", Instant),
@@ -323,6 +324,9 @@ deliveries = Table(
     _partial("ix_deliveries_claimable", "destination_id", "claimable_at", where="claimable_at IS NOT NULL"),
     _partial("ix_deliveries_open", "store_id", "stream", "destination_id", "id", where="finished_at IS NULL"),
     _partial("ix_deliveries_open_order", "store_id", "order_id", where="finished_at IS NULL AND order_id IS NOT NULL"),
+    _partial(
+        "ix_deliveries_open_email", "store_id", "email_hash", where="finished_at IS NULL AND email_hash IS NOT NULL"
+    ),
     _partial("ix_deliveries_customer", "store_id", "customer_id", "id", where="customer_id IS NOT NULL"),
     _partial("ix_deliveries_hold", "hold_until", where="hold_until IS NOT NULL"),
     _partial("ix_deliveries_open_body", "body_id", where="finished_at IS NULL AND body_id IS NOT NULL"),

@@ -1,5 +1,6 @@
 """What was decided, and has not left yet, hears of everything that takes it back, on both databases."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,10 @@ from gateway.model.delivery import DeliveryState
 from gateway.storage.policies import add_policy
 from gateway.storage.waiting import cancel
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry
+from tests.subscribers import a_renewal, a_subscription
+from tests.visitors import Visitor
 
+HEARD_SECONDS = 0.06  # a worker hears within 0.05 of what was called back
 Open = Callable[..., Shop]
 LATER = {"date_modified_gmt": "2026-11-22T11:59:50"}
 
@@ -64,3 +68,23 @@ def test_stricter_policy_reaches_what_was_decided(open_: Open) -> None:
     shop.gateway.database.write(lambda connection: add_policy(connection, "acme", values, "ann", shop.at()))
     shop.send(decided)
     assert (shop.sender.requests, shop.states()) == ([], [("suppressed", "unknown_denied")])
+
+
+@pytest.mark.parametrize("named", ["order_id", "session_id", "email", "key"])
+def test_renewal_alone_hears_of_what_the_order_behind_it_takes_back(open_: Open, named: str) -> None:
+    visitor = Visitor(open_())
+    shop = visitor.shop
+    shop.post(a_woo_order(1, an_entry(ALL, session_id=visitor.session), customer_id=5))
+    shop.post(a_subscription(71, 1, shop.at()), "subscription.created")
+    shop.dispatch()
+    shop.sender.requests.clear()
+    shop.post(a_renewal(2, 71, shop.at(), billing={"email": "new@example.com"}))
+    decided = shop.decided()
+    time.sleep(HEARD_SECONDS)
+    if named == "key":
+        visitor.denies(session_id=None, order_id="1", order_key="wc_order_1")
+    else:
+        subjects = {"order_id": "1", "session_id": visitor.session, "email": "jan.novak@example.com"}
+        visitor.withdraws(**{named: subjects[named]})
+    shop.send(decided)
+    assert shop.sender.requests == []

@@ -1,5 +1,6 @@
 """An event's way from a shop's server to a destination, on both databases."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -264,6 +265,37 @@ def test_withdrawal_between_two_attempts_stops_the_second(open_anywhere: Open) -
     assert visitor.shop.states() == [("cancelled", "withdrawn")]
     assert len(visitor.shop.sender.requests) == 1
     assert body_count(visitor.shop) == 0
+
+
+HASHED = {"em": [hashlib.sha256(b"jan.novak@example.com").hexdigest()]}
+
+
+@pytest.mark.parametrize("person", [{"email": " Jan.Novak@Example.com"}, HASHED])
+def test_withdrawal_by_address_reaches_events_that_tell_it(open_anywhere: Open, person: dict[str, Any]) -> None:
+    visitor = open_anywhere()
+    visitor.grants()
+    visitor.sends(user_data=person)
+    visitor.withdraws(email="jan.novak@example.com", categories=["marketing"])
+    visitor.sends(user_data=person)
+    visitor.sends(user_data={"email": "other@example.com"})
+    visitor.shop.dispatch()
+    told = [one["consent"] for one in visitor.shop.sender.payloads]
+    assert [one["applied"]["marketing"] for one in told] == [False, False, True]
+    assert [one.get("marketing", {}).get("by") for one in (one["lowered"] for one in told)] == ["withdrawal"] * 2 + [
+        None
+    ]
+
+
+def test_withdrawal_by_address_ends_what_waits_and_a_later_grant_counts_again(open_anywhere: Open) -> None:
+    visitor = open_anywhere()
+    visitor.sends()
+    visitor.withdraws(email="jan.novak@example.com")
+    assert (visitor.shop.states(), body_count(visitor.shop)) == ([("cancelled", "withdrawn")], 0)
+    assert visitor.sends() == "discarded"
+    visitor.grants()
+    assert visitor.sends() == "accepted"
+    visitor.shop.dispatch()
+    assert len(visitor.shop.sender.requests) == 1
 
 
 def test_partial_withdrawal_strips_the_next_attempt(open_: Open) -> None:

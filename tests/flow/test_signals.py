@@ -465,6 +465,20 @@ def test_erasure_takes_bodies_keys_and_what_waits(any_url: str) -> None:
     shop.gateway.close()
 
 
+def test_erasure_ends_what_waits_for_the_address_and_lets_nothing_more_of_it_go(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
+    visitor.grants()
+    visitor.sends(user_data={"email": "jan@example.com"})
+    decided = visitor.shop.decided()
+    visitor.shop.clock.pass_by(seconds=1)
+    visitor.shop.post(a_redaction(7), "customers/redact")
+    visitor.shop.send(decided)
+    assert (visitor.shop.states(), body_count(visitor.shop)) == ([("cancelled", "erased")], 0)
+    assert visitor.sends(user_data={"email": "jan@example.com"}) == "discarded"
+    assert (visitor.sends(user_data={}), visitor.shop.sender.requests) == ("accepted", [])
+    visitor.shop.gateway.close()
+
+
 def test_erasure_forgets_what_was_said_for_orders_that_never_came(any_url: str) -> None:
     visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
     visitor.sends(customer_id="7")

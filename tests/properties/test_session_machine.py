@@ -211,7 +211,7 @@ class Sessions(RuleBasedStateMachine):
         self.visitor(1)
         self.settle_model()
         who, now = Erasure(customer_id=customer), self.shop.clock()
-        self.shop.gateway.database.write(lambda connection: erase_person(connection, "acme", who, None, now))
+        self.shop.gateway.database.write(lambda connection: erase_person(connection, "acme", who, (), now))
         for known in self.sessions.values():
             if known.owner == customer:
                 known.taken_back.update(SINKS.values())

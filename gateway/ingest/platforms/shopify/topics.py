@@ -91,6 +91,7 @@ def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         group=TopicGroup.CUSTOMERS,
         resource_id=customer_id,
         customer_id=customer_id,
+        email=email_of(payload.get("email")),
     )
 
 
@@ -106,6 +107,7 @@ def _read_deleted(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         resource_id=resource_id,
         order_id=resource_id if is_order else None,
         customer_id=None if is_order else resource_id,
+        email=None if is_order else email_of(payload.get("email")),
     )
 
 

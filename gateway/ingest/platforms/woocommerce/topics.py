@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.errors import BodyMalformed
 from gateway.ingest.body import write_body
-from gateway.ingest.fields import id_of
+from gateway.ingest.fields import email_of, id_of, object_of
 from gateway.ingest.platform import EvidenceReader, digest_of, mismatch, webhook_of_order
 from gateway.ingest.platforms.woocommerce.order import is_order, read_order
 from gateway.ingest.platforms.woocommerce.subscription import is_subscription, read_subscription
@@ -70,6 +70,7 @@ def _read_subscription(topic: str, key: str, payload: dict[str, object]) -> Webh
         resource_id=subscription.subscription_id,
         order_id=subscription.parent_order_id,
         customer_id=subscription.customer_id,
+        email=email_of(object_of(payload.get("billing")).get("email")),
         subscription=subscription,
     )
 
@@ -84,6 +85,7 @@ def _read_customer(topic: str, key: str, payload: dict[str, object]) -> Webhook:
         group=TopicGroup.CUSTOMERS,
         resource_id=customer_id,
         customer_id=customer_id,
+        email=email_of(payload.get("email"), object_of(payload.get("billing")).get("email")),
     )
 
 
