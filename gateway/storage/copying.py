@@ -31,7 +31,7 @@ from gateway.model.counting import count
 from gateway.storage.database import Database
 from gateway.storage.keys import rewrap
 from gateway.storage.lists import is_in_rows, rows_parameter
-from gateway.storage.schema import COPY_MARK
+from gateway.storage.schema import COPY_MARK, revision_of
 from gateway.storage.sealing import Keyring
 from gateway.storage.statements import rows_by, upsert
 from gateway.storage.tables import bodies, facts, metadata, records, renewals
@@ -62,6 +62,8 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
 
     Nothing may write to the source meanwhile. `progress` hears the table, the rows copied and the rows in all.
     """
+    if source.read(revision_of) != target.read(revision_of):
+        raise CopyDiffers("the source has the schema of a later release; copy with that one")
     tables = [table for table in metadata.sorted_tables if table is not facts]
     copied = [_copy_table(source, target, table, progress) for table in (*tables, facts)]
     given_out = source.read(_given_out)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, func, insert, select, text, update
 
 from gateway.errors import StartRefused
 from gateway.storage import copying
@@ -67,6 +67,15 @@ def test_a_copy_holds_every_row(pair: tuple[Database, Database]) -> None:
     copied = {one.table: one.rows for one in copy_database(source, target, silent)}
     assert (copied["webhooks"], copied["bodies"], copied["deliveries"], copied["attempts"]) == (11, 7, 5, 2)
     assert everything(target) == everything(source)
+
+
+def test_a_schema_that_is_not_known_is_not_copied_in_part(pair: tuple[Database, Database]) -> None:
+    source, target = pair
+    later = text("UPDATE alembic_version SET version_num = '9999'")
+    source.write(lambda connection: connection.execute(later).rowcount)
+    with pytest.raises(CopyDiffers, match="later release"):
+        copy_database(source, target, silent)
+    assert rows_of(target, orders) == []
 
 
 def test_the_copy_goes_on_numbering_where_the_source_stopped(pair: tuple[Database, Database]) -> None:
