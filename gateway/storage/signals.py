@@ -29,13 +29,11 @@ class Waiting:
     stream: str
     kind: str
     topic: str
-    topic_group: str
     state: DeliveryState
     order_id: str | None
     session_hash: str | None
     customer_id: str | None
     email_hash: str | None
-    body_id: int | None
     hold_until: datetime | None
     accepted_at: datetime
     policy_version: int

@@ -36,7 +36,6 @@ class DeliveryRow:
     topic_group: str
     order_id: str | None
     session_hash: str | None
-    event_id: str | None
     body_id: int | None
     state: DeliveryState
     hold_until: datetime | None

@@ -18,7 +18,7 @@ ROWS = 200  # of each kind; an order with more shows its newest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDetail:
-    """One order as it is stored; `cmp` and `has_evidence` are those of its record."""
+    """One order as it is stored, as far as its page and its story show it."""
 
     store_id: str
     order_id: str
@@ -29,19 +29,15 @@ class OrderDetail:
     subscription_ids: Sequence[str]
     customer_id: str | None
     session_hash: str | None = field(repr=False)
-    email_hash: str | None = field(repr=False)
     currency: str
     total: str
     placed_at: datetime | None
-    changed_at: datetime | None
     seen_at: datetime
     frozen_at: datetime
     has_order: bool
     record_id: int | None
     consent_state: str | None
-    source: str | None
     basis: str | None
-    captured_at: datetime | None
     recorded_at: datetime | None
     entry: str | None
     gpc: bool
@@ -49,8 +45,6 @@ class OrderDetail:
     given_after: bool
     unreadable: bool
     erased_at: datetime | None
-    choices: Choices
-    copied: Mapping[str, Any] | None = None
 
     @property
     def has_record(self) -> bool:
@@ -69,17 +63,11 @@ class RecordRow:
 
     id: int
     order_id: str | None
-    customer_id: str | None
     channel: str
     state: str
-    source: str
-    basis: str
-    captured_at: datetime | None
     received_at: datetime
     gpc: bool
     cmp: str
-    entry: str
-    region: str
     note: str
     unreadable: bool
     choices: Choices
@@ -90,9 +78,7 @@ class RecordRow:
 class WebhookRow:
     """One webhook that named the order."""
 
-    key: str
     topic: str
-    resource_id: str
     status: str
     reason: str
     via: str
@@ -104,13 +90,9 @@ class RenewalRow:
     """A renewal that the shop scheduled with the gateway."""
 
     renewal_id: str
-    event: str
-    due_at: datetime
     every_days: int | None
     count: int
-    dispatched: int
     next_at: datetime | None
-    state: str
     created_at: datetime
 
 
@@ -267,6 +249,5 @@ def _untold(connection: Connection, store_id: str, order_id: str) -> OrderDetail
 
 def _detail(row: Columns) -> OrderDetail:
     values = {name: row[name] for name in OrderDetail.__dataclass_fields__}
-    values["choices"] = Choices.of_json(values["choices"] or {})
     values["subscription_ids"] = tuple(values["subscription_ids"] or ())
     return OrderDetail(**values)

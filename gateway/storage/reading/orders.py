@@ -49,7 +49,6 @@ class OrderRow:
     currency: str
     total: str
     has_record: bool
-    is_pending: bool
     is_unreadable: bool
     choices: Choices = field(default_factory=Choices)
     erased_at: datetime | None = None
@@ -145,7 +144,6 @@ def _order_row(row: Columns) -> OrderRow:
         currency=row["currency"],
         total=row["total"],
         has_record=row["consent_state"] is not None,
-        is_pending=row["consent_state"] == "pending",
         is_unreadable=row["unreadable"],
         choices=Choices.of_json(row["choices"] or {}),
         erased_at=row["erased_at"],

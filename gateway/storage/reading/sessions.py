@@ -1,9 +1,8 @@
 """The session list, and one session with its signals and events."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, select
 
@@ -36,7 +35,6 @@ class SessionRow:
     customer_id: str | None
     seen_at: datetime
     updated_at: datetime
-    by_source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +43,9 @@ class SessionSignal:
 
     channel: str
     state: str
-    source: str
-    basis: str
     received_at: datetime
-    captured_at: datetime | None
     gpc: bool
     cmp: str
-    note: str
     choices: Choices
 
 
@@ -94,7 +88,7 @@ def read_session(connection: Connection, store_id: str, session_hash: str) -> Se
     )
 
 
-def has_session(connection: Connection, store_ids: Sequence[str], session_hash: str) -> str | None:
+def store_of_session(connection: Connection, store_ids: Sequence[str], session_hash: str) -> str | None:
     """Return the store that knows this session."""
     query = select(sessions.c.store_id).where(
         sessions.c.store_id.in_(list(store_ids)), sessions.c.session_hash == session_hash
@@ -111,7 +105,6 @@ _COLUMNS = (
     sessions.c.customer_id,
     sessions.c.seen_at,
     sessions.c.updated_at,
-    sessions.c.by_source,
 )
 
 
@@ -151,10 +144,5 @@ def _orders(connection: Connection, store_id: str, session_hash: str) -> list[tu
 
 def _session(row: Columns) -> SessionRow:
     return SessionRow(
-        **{
-            **row,
-            "analytics": SessionState(row["analytics"]),
-            "marketing": SessionState(row["marketing"]),
-            "by_source": row["by_source"] or {},
-        }
+        **{**row, "analytics": SessionState(row["analytics"]), "marketing": SessionState(row["marketing"])}
     )

@@ -7,7 +7,7 @@ from gateway.ingest.answers import SESSION_ID
 from gateway.ingest.fields import email_of
 from gateway.storage.audits import log_audit
 from gateway.storage.reading.orders import OrderRow, find_orders, find_orders_by_email
-from gateway.storage.reading.sessions import has_session
+from gateway.storage.reading.sessions import store_of_session
 from gateway.web.admin.context import running, the_user, visible_stores
 from gateway.web.admin.pages import pages
 
@@ -44,5 +44,5 @@ def _session(text: str, stores: list[str]) -> tuple[str, str] | None:
     if not stores or not SESSION_ID.fullmatch(text):
         return None
     hashed = running().keyring.digest("session", text)
-    store = running().database.read(lambda connection: has_session(connection, stores, hashed))
+    store = running().database.read(lambda connection: store_of_session(connection, stores, hashed))
     return (store, hashed) if store else None
