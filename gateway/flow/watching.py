@@ -1,6 +1,6 @@
 """Looking things up in stores: what began a renewal, renewals that are overdue, webhooks that were switched off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,7 +14,6 @@ from gateway.flow.parts import Parts
 from gateway.flow.reconcile import Reconciler
 from gateway.flow.stores.api import Payload, StoreApi, StoreFailed, WebhookState
 from gateway.ingest.body import write_body
-from gateway.model.order import Platform
 from gateway.settings import StoreSettings
 from gateway.storage.consent import order_rows
 from gateway.storage.queue import release_order
@@ -29,10 +28,6 @@ _BATCH: Final = 20
 _ORDERS_BACK: Final = 50  # of a customer whose first order is looked for
 _EARLY: Final = timedelta(days=1)  # a renewal may be made before its payment is due
 _LOOK_AGAIN: Final = timedelta(hours=1)
-_ORDER_TOPICS: Final[Mapping[Platform, str]] = {
-    Platform.WOOCOMMERCE: "order.updated",
-    Platform.SHOPIFY: "orders/updated",
-}
 
 
 class Watcher:
@@ -83,14 +78,13 @@ class Watcher:
 
     def _fetch_order(self, store: StoreSettings, api: StoreApi, order_id: str) -> None:
         if not self._is_seen(store.id, order_id) and (payload := api.order(order_id)):
-            self._reconciler.take_silently(store, api, payload, _ORDER_TOPICS[Platform(store.platform)])
+            self._reconciler.take_silently(store, api, payload, api.order_topic)
 
     def _fetch_customer(self, store: StoreSettings, api: StoreApi, customer_id: str) -> None:
         for change in changes_of(store, api.orders_of_customer(customer_id)[:_ORDERS_BACK]):
             is_other = is_renewal({"origin": change.order.origin, "relation": change.order.relation})
             if not is_other and not self._is_seen(store.id, change.order.order_id):
-                topic = _ORDER_TOPICS[Platform(store.platform)]
-                self._reconciler.take_silently(store, api, change.payload, topic)
+                self._reconciler.take_silently(store, api, change.payload, api.order_topic)
 
     def _parent_of(self, store_id: str, subscription_id: str) -> str | None:
         key = (store_id, subscription_id)

@@ -97,6 +97,11 @@ class StoreApi(Protocol):
         ...
 
     @property
+    def order_topic(self) -> str:
+        """The topic under which a changed order comes."""
+        ...
+
+    @property
     def refund_topic(self) -> str:
         """The topic under which a refund of its own comes."""
         ...

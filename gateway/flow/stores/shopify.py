@@ -22,6 +22,7 @@ _PAID: Final = frozenset(("paid", "partially_refunded", "refunded"))
 class ShopifyApi:
     """Asks a Shopify store by the token of an app; without `read_all_orders` it shows the last 60 days."""
 
+    order_topic = "orders/updated"
     subscription_topic = "subscription_contracts/update"
     refund_topic = "refunds/create"
 

@@ -21,6 +21,7 @@ _RENEWALS: Final = "_subscription_renewal_order_ids_cache"
 class WooCommerceApi:
     """Asks a WooCommerce store by consumer key and secret."""
 
+    order_topic = "order.updated"
     subscription_topic = "subscription.updated"
     refund_topic = "order.updated"
 
