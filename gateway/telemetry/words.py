@@ -7,34 +7,22 @@ FIELDS = frozenset(
     {
         "action",
         "attempt",
-        "batch",
         "channel",
         "code",
         "count",
         "delivery",  # the gateway's own id
         "destination",
-        "dropped",  # how many unknown keys
         "duration_ms",
-        "error",  # the type of an exception
-        "event",
         "identifiers",  # names of rules, never values
         "job",
-        "kind",
-        "next_in_seconds",
         "order",  # the store's id of the order
         "outcome",
-        "platform",
         "policy_version",
-        "port",
         "reason",
         "reasons",
-        "renewal",
-        "state",
         "status",
         "store",
-        "subscription",
         "topic",
-        "version",
         "webhook",  # the id that the destination sees
         "where",
         "word",

@@ -87,14 +87,14 @@ def test_handler_of_somebody_else_gets_records_too(lines: Lines) -> None:
     other = logging.Handler()
     other.emit = record_of.append  # type: ignore[method-assign,assignment]
     logging.getLogger().addHandler(other)
-    log_event("started", port=8080)
+    log_event("started", count=8080)
     assert [(record.getMessage(), record.levelname) for record in record_of] == [("started", "INFO")]
-    assert [line["port"] for line in lines()] == [8080]
+    assert [line["count"] for line in lines()] == [8080]
 
 
 def test_level_decides_what_is_told(lines: Lines) -> None:
-    log_event("started", logging.DEBUG, port=8080)
-    log_event("started", logging.WARNING, port=8080)
+    log_event("started", logging.DEBUG, count=8080)
+    log_event("started", logging.WARNING, count=8080)
     assert [line["level"] for line in lines()] == ["warning"]
 
 
