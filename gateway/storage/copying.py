@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
-    Text,
     and_,
     cast,
     func,
@@ -30,10 +29,9 @@ from gateway.errors import GatewayError
 from gateway.model.counting import count
 from gateway.storage.database import Database
 from gateway.storage.keys import rewrap
-from gateway.storage.lists import is_in_rows, rows_parameter
 from gateway.storage.schema import COPY_MARK, revision_of
 from gateway.storage.sealing import Keyring
-from gateway.storage.statements import rows_by, upsert
+from gateway.storage.statements import is_among, rows_by, upsert
 from gateway.storage.tables import bodies, facts, metadata, records, renewals
 
 BATCH: Final = 500
@@ -210,7 +208,7 @@ def _reseal_table(database: Database, keyring: Keyring, table: Table, purpose: s
             keyring=keyring,
             table=table,
             purpose=purpose,
-            is_wanted=is_in_rows(keys, literal(rows_parameter(values), Text)),
+            is_wanted=is_among(keys, values),
         )
         done += database.write(reseal)
         progress(table.name, done, done)

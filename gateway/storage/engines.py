@@ -16,8 +16,7 @@ from gateway.storage.driver import change
 
 BUSY_SECONDS: Final = 3.0  # for a lock; stores give up after five, and an answer of 503 has to come before that
 _READERS: Final = 16
-_WRITER_CACHE_KIB: Final = 2_048
-_READER_CACHE_KIB: Final = 2_048  # each of them; the system caches the file for all
+_CACHE_KIB: Final = 2_048  # of each connection; the system caches the file for all
 _CHECKPOINT_PAGES: Final = 4_000  # a checkpoint waits for the disk twice; with the usual 1,000 every few commits did
 _STATEMENTS: Final = 512  # kept prepared: those for many rows are as many as there are sizes of batches
 _POSTGRES_OPTIONS: Final = {
@@ -130,7 +129,7 @@ def _configure(connection: sqlite3.Connection, *, read_only: bool) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute(f"PRAGMA cache_size = {-_READER_CACHE_KIB if read_only else -_WRITER_CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
 

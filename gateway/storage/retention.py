@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, delete, exists, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, or_, select
 
 from gateway.storage.database import Database
-from gateway.storage.lists import is_in_rows, rows_parameter
+from gateway.storage.statements import is_among
 from gateway.storage.tables import (
     attempts,
     audits,
@@ -126,10 +126,10 @@ def _drop_batch(database: Database, table: Table, is_old: ColumnElement[bool]) -
 def _delete(
     connection: Connection, table: Table, values: Sequence[tuple[Any, ...]], is_old: ColumnElement[bool]
 ) -> None:
-    connection.execute(delete(table).where(_among(list(table.primary_key), values), is_old))
+    connection.execute(delete(table).where(is_among(list(table.primary_key), values), is_old))
     if table is orders:
-        connection.execute(delete(order_keys).where(_among([order_keys.c.store_id, order_keys.c.order_id], values)))
-        of_orders = (lowerings.c.subject_kind == "order", _among([lowerings.c.store_id, lowerings.c.subject], values))
+        connection.execute(delete(order_keys).where(is_among([order_keys.c.store_id, order_keys.c.order_id], values)))
+        of_orders = (lowerings.c.subject_kind == "order", is_among([lowerings.c.store_id, lowerings.c.subject], values))
         connection.execute(delete(lowerings).where(*of_orders))
 
 
@@ -157,7 +157,3 @@ def _delete_deliveries(connection: Connection, *, ids: Sequence[int]) -> None:
 
 def _read(database: Database, query: Select[Any]) -> Sequence[Any]:
     return database.read(lambda connection: connection.execute(query).all())
-
-
-def _among(columns: Sequence[Any], values: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
-    return is_in_rows(columns, literal(rows_parameter(values), Text))

@@ -94,5 +94,5 @@ def _select_by(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[A
 
 
 def is_among(columns: Sequence[Any], values: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:
-    """Return `(a, b) IN (('1', '2'), ...)`, for text columns."""
+    """Return `(a, b) IN (('1', 2), ...)`, for columns of text and whole numbers."""
     return is_in_rows(columns, literal(rows_parameter(sorted(set(values))), Text))
