@@ -7,12 +7,11 @@ from datetime import datetime
 from gateway.decide.consent import OrderFacts, effective, effective_of_customer
 from gateway.decide.policy import Case, decide
 from gateway.decide.session import EventFacts, decide_event, effective_of_event
-from gateway.flow.linking import is_renewal
 from gateway.model.consent import GATING, Category, Choice, Choices, Evidence, Lowering, SignalState, Source
 from gateway.model.decision import Decision, Effective, Mode, Policy, RenewalRule
 from gateway.model.order import Origin
 from gateway.storage.consent import copied_of_json, order_consent_of
-from gateway.storage.context import Context, newest_record_of_customer
+from gateway.storage.context import Context, is_renewal, newest_record_of_customer
 from gateway.storage.statements import Connection, Row
 
 

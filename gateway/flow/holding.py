@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.flow.item import Intake
-from gateway.flow.linking import is_renewal, kept_links
+from gateway.flow.linking import kept_links
 from gateway.model.decision import Mode, RenewalRule
+from gateway.storage.context import is_renewal
 from gateway.storage.statements import Connection, Row
 from gateway.storage.subscriptions import customers_with_record, known_parents
 

@@ -8,7 +8,7 @@ from gateway.decide.consent import denied_categories, hear_together, lowered_by
 from gateway.flow.erasure import erase_person
 from gateway.flow.holding import Behind, held_until, load_behind
 from gateway.flow.item import RECONCILED, Addressee, Intake, Taken, stream_of
-from gateway.flow.linking import is_renewal, kept_links, linked_row
+from gateway.flow.linking import kept_links, linked_row
 from gateway.model.consent import Category, Channel, Evidence, OrderConsent, SignalState
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.order import Order, Origin, Subscription
@@ -20,6 +20,7 @@ from gateway.storage.consent import (
     record_row,
     stamp_of,
 )
+from gateway.storage.context import is_renewal
 from gateway.storage.queue import NewDelivery, delivery_rows, release_order
 from gateway.storage.signals import call_back
 from gateway.storage.statements import Connection, Row

@@ -1,6 +1,5 @@
 """Renewals and the subscriptions behind them, where only another webhook tells of the link."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.model.consent import OrderConsent
@@ -28,11 +27,6 @@ def kept_links(order: Order, known: Row | None) -> Row:
     is_linked = known is not None and order.relation is Relation.NONE
     relation = known["relation"] if is_linked and known else order.relation.value
     return {"relation": relation, "subscription_ids": ids}
-
-
-def is_renewal(row: Mapping[str, object]) -> bool:
-    """Whether an order was made by a subscription, by its own word or by its subscription's."""
-    return row["origin"] == Origin.RENEWAL or row["relation"] == Relation.RENEWAL
 
 
 def _unseen_row(store_id: str, order_id: str, now: datetime) -> Row:

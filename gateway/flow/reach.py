@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway.decide.consent import denied_categories, hear, lowered_by
-from gateway.flow.linking import is_renewal
 from gateway.model.consent import GATING, Category, Channel, Choice, Choices, Evidence, OrderConsent
 from gateway.storage.consent import lower, order_columns, order_consent_of, order_rows
+from gateway.storage.context import is_renewal
 from gateway.storage.queue import release_order
 from gateway.storage.signals import park
 from gateway.storage.statements import Connection, Row

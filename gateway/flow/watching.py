@@ -9,13 +9,13 @@ from gateway.errors import NotRecorded
 from gateway.flow.changes import changes_of, parse_fetched
 from gateway.flow.holding import FETCH_WAIT
 from gateway.flow.item import RECONCILED
-from gateway.flow.linking import is_renewal
 from gateway.flow.parts import Parts
 from gateway.flow.reconcile import Reconciler
 from gateway.flow.stores.api import Payload, StoreApi, StoreFailed, WebhookState
 from gateway.ingest.body import write_body
 from gateway.settings import StoreSettings
 from gateway.storage.consent import order_rows
+from gateway.storage.context import is_renewal
 from gateway.storage.queue import release_order
 from gateway.storage.reconciling import WEBHOOKS, Window, put_mark, waiting_parents, waiting_renewals
 from gateway.storage.statements import Connection, Row

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 
 from gateway.decide.consent import OrderFacts
 from gateway.flow.facts import Known, customer_evidence, decide_delivery, known_of_order, newest_of
-from gateway.flow.linking import is_renewal
 from gateway.flow.parts import Target
 from gateway.flow.policies import policy_of
 from gateway.model.consent import Evidence
 from gateway.model.decision import Action, Decision, Policy, RenewalRule
 from gateway.storage.consent import order_consent_of
-from gateway.storage.context import Context, Key, load_context
+from gateway.storage.context import Context, Key, is_renewal, load_context
 from gateway.storage.database import Database
 from gateway.storage.lists import chunks_of
 from gateway.storage.policies import newest_policy

@@ -1,6 +1,6 @@
 """What dispatch reads of a batch: bodies, orders, the orders that began their subscriptions, and lowerings."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,6 +13,7 @@ from gateway.storage.bulk import select_rows
 from gateway.storage.consent import Subject, lowerings_of, order_rows
 from gateway.storage.lists import ids_parameter, is_in_ids, rows_parameter, select_by_rows
 from gateway.storage.statements import Row, rows_by
+from gateway.storage.subscriptions import subscription_rows
 from gateway.storage.tables import bodies, customers, orders, sessions, subscriptions
 
 Key = tuple[str, str]
@@ -68,7 +69,7 @@ def load_context(
     """
     context = Context(orders=order_rows(connection, order_keys), bodies=body_rows(connection, body_ids))
     named = [(row["store_id"], one) for row in context.orders.values() for one in row["subscription_ids"]]
-    context.subscriptions = _subscriptions(connection, [*subscription_keys, *named])
+    context.subscriptions = subscription_rows(connection, [*subscription_keys, *named])
     parents = [
         (row["store_id"], row["parent_order_id"]) for row in context.subscriptions.values() if row["parent_order_id"]
     ]
@@ -78,7 +79,7 @@ def load_context(
     followed = [row for rows in context.beginnings.values() for row in rows]
     context.sessions = _sessions(connection, session_keys)
     customer_keys = [(store_id, one) for store_id, kind, one in people if kind == "customer"]
-    context.customers = _customers(connection, [*customer_keys, *_renewed(context), *_owners(context)])
+    context.customers = _customers(connection, [*customer_keys, *_buyers(context), *_owners(context)])
     subjects = {subject for row in [*context.orders.values(), *followed] for subject in subjects_of(row)}
     subjects |= set(people)
     subjects |= {(store_id, "order", one) for store_id, one in [*order_keys, *parents]}
@@ -89,6 +90,11 @@ def load_context(
     subjects |= {(store_id, "subscription", subscription_id) for store_id, subscription_id in context.subscriptions}
     context.lowerings = lowerings_of(connection, sorted(subjects))
     return context
+
+
+def is_renewal(order: Mapping[str, object]) -> bool:
+    """Whether an order was made by a subscription, by its own word or by its subscription's."""
+    return order["origin"] == Origin.RENEWAL or order["relation"] == Relation.RENEWAL
 
 
 def subjects_of(order: Row) -> list[Subject]:
@@ -143,14 +149,13 @@ def newest_record_of_customer(connection: Connection, store_id: str, customer_id
     return dict(row) if row else None
 
 
-def _renewed(context: Context) -> list[Key]:
-    """Return the customers of renewals, whose newest answer may count."""
+def _buyers(context: Context) -> list[Key]:
+    """The customers of the orders: their newest answer may count for renewals, scheduled ones too."""
     return [(row["store_id"], row["customer_id"]) for row in context.orders.values() if row["customer_id"]]
 
 
 def _is_unlinked(order: Row) -> bool:
-    is_renewal = order["origin"] == Origin.RENEWAL or order["relation"] == Relation.RENEWAL
-    return is_renewal and not order["subscription_ids"] and order["customer_id"] is not None
+    return is_renewal(order) and not order["subscription_ids"] and order["customer_id"] is not None
 
 
 def _by_customer(rows: Iterable[Row]) -> dict[Key, list[Row]]:
@@ -194,11 +199,6 @@ def _counts(table: FromClause) -> tuple[ColumnElement[bool], ...]:
         table.c.origin != Origin.RENEWAL.value,
         table.c.relation != Relation.RENEWAL.value,
     )
-
-
-def _subscriptions(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
-    rows = rows_by(connection, subscriptions, ("store_id", "subscription_id"), keys)
-    return {(row["store_id"], row["subscription_id"]): row for row in rows}
 
 
 def _owners(context: Context) -> list[Key]:

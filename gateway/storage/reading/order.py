@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, select, union_all
 
 from gateway.model.consent import Choices
-from gateway.storage.context import Context, load_context
+from gateway.storage.context import Context, is_renewal, load_context
 from gateway.storage.reading.deliveries import AttemptRow, DeliveryRow, delivery_row, read_attempts
 from gateway.storage.reading.keyset import Columns, sorted_last
 from gateway.storage.tables import deliveries, orders, records, renewals, subscriptions, webhooks
@@ -54,7 +54,7 @@ class OrderDetail:
     @property
     def is_renewal(self) -> bool:
         """Whether a subscription made this order."""
-        return self.relation == "renewal"
+        return is_renewal({"origin": self.origin, "relation": self.relation})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, or_, select
 
 from gateway.model.consent import Choices
+from gateway.model.order import Origin, Relation
+from gateway.storage.context import is_renewal
 from gateway.storage.reading.keyset import Columns, Cursor, Listing, Page, read_page, sorted_last
 from gateway.storage.tables import orders
 
@@ -52,6 +54,11 @@ class OrderRow:
     is_unreadable: bool
     choices: Choices = field(default_factory=Choices)
     erased_at: datetime | None = None
+
+    @property
+    def is_renewal(self) -> bool:
+        """Whether a subscription made this order."""
+        return is_renewal({"origin": self.origin, "relation": self.relation})
 
 
 def list_orders(connection: Connection, store_id: str, wanted: OrderFilter, cursor: Cursor) -> Page[OrderRow]:
@@ -120,13 +127,14 @@ def _matching(window: FromClause, wanted: OrderFilter) -> list[ColumnElement[boo
 def _consent_is(window: FromClause, consent: ConsentFilter) -> ColumnElement[bool]:
     analytics = window.c.choices["analytics"].as_boolean()
     marketing = window.c.choices["marketing"].as_boolean()
-    has_record, is_renewal = window.c.consent_state.is_not(None), window.c.relation == "renewal"
+    has_record = window.c.consent_state.is_not(None)
+    by_subscription = or_(window.c.origin == Origin.RENEWAL.value, window.c.relation == Relation.RENEWAL.value)
     conditions: dict[ConsentFilter, ColumnElement[bool]] = {
         ConsentFilter.GRANTED: and_(has_record, analytics.is_(True), marketing.is_(True)),
         ConsentFilter.DENIED: and_(has_record, or_(analytics.is_(False), marketing.is_(False))),
         ConsentFilter.UNANSWERED: and_(has_record, window.c.consent_state == "pending"),
-        ConsentFilter.INHERITED: and_(~has_record, is_renewal),
-        ConsentFilter.NONE: and_(~has_record, ~is_renewal),
+        ConsentFilter.INHERITED: and_(~has_record, by_subscription),
+        ConsentFilter.NONE: and_(~has_record, ~by_subscription),
     }
     return conditions[consent]
 

@@ -101,7 +101,8 @@ def _rule(order: OrderDetail, counts: Effective, policy: Policy) -> str:
 
 def _followed(history: OrderHistory, facts: OrderFacts) -> OrderDetail | None:
     """The order whose record a renewal follows."""
-    rows = history.context.orders.values()
+    context = history.context
+    rows = [*context.orders.values(), *(row for rows in context.beginnings.values() for row in rows)]
     followed = {row["order_id"] for row in rows if facts.parent is not None and order_consent_of(row) == facts.parent}
     return next((one for one in history.parents if one.order_id in followed), None)
 

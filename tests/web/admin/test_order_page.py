@@ -152,3 +152,14 @@ def test_a_renewal_that_comes_once_is_told_in_the_singular(told: Pages) -> None:
     told.story.gateway.database.write(lambda connection: connection.execute(once).rowcount)
     page = _text(told, "/admin/orders/acme/1042")
     assert "Renewal scheduled by the shop, every 1 day, 1 time" in page
+
+
+def test_renewal_that_names_no_subscription_shows_the_order_that_it_follows(pages: Pages) -> None:
+    story = pages.story
+    story.post(story.woo(2001, ALL, customer_id=5000))
+    story.clock.pass_by(minutes=10)
+    story.post(story.woo(2002, None, customer_id=5000, created_via="subscription"))
+    assert "Inherited from Order #2001" in _text(pages, "/admin/orders/acme/2002")
+    listed = _text(pages, "/admin/orders?consent=inherited")
+    assert "#2002 Follows the first order" in listed
+    assert "#2001" not in listed
