@@ -16,15 +16,6 @@ _ADVICE: Final = {
     "the database cannot be reached": "look at database.url, and whether the server runs",
     "the database has run out of room": "make room on the server and try again",
 }
-
-
-def told(error: GatewayError) -> str:
-    """Return an error as one line that says what to do."""
-    text = str(error)
-    advice = _ADVICE.get(text) if isinstance(error, NotRecorded) else None
-    return f"{text}; {advice}" if advice else text
-
-
 _REFUSED: Final = "the store refuses the credentials of [stores.api]"
 _STORE_ADVICE: Final = {
     "http_401": _REFUSED,
@@ -35,8 +26,6 @@ _STORE_ADVICE: Final = {
     "private_address": "its address is private, and worker.allow_private_destinations is false",
     "not_recorded": "the gateway's own database did not take what was found; ask again",
 }
-
-
 _DESTINATION_ADVICE: Final = {
     "dns_failed": "its host is not known; look at the spelling",
     "private_address": "its address is private, and worker.allow_private_destinations is false",
@@ -45,6 +34,13 @@ _DESTINATION_ADVICE: Final = {
     "unreachable": "there is no way there; look at the address, and at firewalls",
     "tls_failed": "its certificate does not fit, or it speaks no https",
 }
+
+
+def told(error: GatewayError) -> str:
+    """Return an error as one line that says what to do."""
+    text = str(error)
+    advice = _ADVICE.get(text) if isinstance(error, NotRecorded) else None
+    return f"{text}; {advice}" if advice else text
 
 
 def about_destination(word: str) -> str:

@@ -27,7 +27,7 @@ _LOOK_AGAIN_SECONDS: Final = 3.0  # in which a process that was not restarted is
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add `gateway key rotate` and `gateway database copy`."""
+    """Add `gateway key rotate`, `gateway database copy` and `gateway reconcile`."""
     keys = commands.add_parser("key", help="encryption at rest").add_subparsers(metavar="ACTION", required=True)
     text = "seal everything under security.key; the key before it stays in security.previous_keys until this is done"
     keys.add_parser("rotate", parents=[common], help=text, description=text).set_defaults(run=_rotate)

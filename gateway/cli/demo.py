@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,6 @@ from gateway.errors import DeliveryFailed, StartRefused
 from gateway.model.delivery import OutboundRequest, Response
 from gateway.storage.database import Database
 from gateway.storage.people import Role, add_user
-from gateway.storage.statements import Connection
 from gateway.storage.tokens import add_token
 
 _STORES: Final = tuple(
@@ -181,19 +180,12 @@ def _open_doors(base: str, folder: Path) -> _Place:
     """Make a token per store and a user for the pages, beside the running gateway."""
     database = Database(f"sqlite:///{folder}/instance/gateway.db")
     password = secrets.token_urlsafe(12)
-    tokens = {one: database.write(_TokenFor(one, database.now())) for one in ("-".join(store) for store in _STORES)}
+    ids = ["-".join(store) for store in _STORES]
+    add = {one: partial(add_token, name=f"demo-{one}", store_id=one, now=database.now()) for one in ids}
+    tokens = {one: database.write(job) for one, job in add.items()}
     add_user(database, name="demo", role=Role.OWNER, actor="gateway demo", password=password)
     database.close()
     return _Place(base=base, folder=folder, tokens=tokens, password=password)
-
-
-@dataclass(frozen=True, slots=True)
-class _TokenFor:
-    store_id: str
-    now: datetime
-
-    def __call__(self, connection: Connection) -> str:
-        return add_token(connection, f"demo-{self.store_id}", self.store_id, self.now)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

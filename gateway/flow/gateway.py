@@ -20,7 +20,6 @@ from gateway.flow.showing import show_order
 from gateway.flow.statement import hashes_of_email, key_of_order
 from gateway.flow.stores.api import StoreFailed
 from gateway.flow.watching import Watcher
-from gateway.ingest.platform import PlatformReader
 from gateway.ingest.platforms import PLATFORMS
 from gateway.model.consent import Evidence
 from gateway.model.decision import Policy
@@ -191,16 +190,12 @@ class Gateway:
         store = self.settings.store(store_id)
         if store is None:
             raise StoreUnknown
-        reader = self.reader_of(store)
+        reader = PLATFORMS[Platform(store.platform)]
         if reader.is_ping(headers, body):
             return store, None, "ping"
         reader.verify(headers, body, store.secrets)
         webhook = reader.parse(headers, body, detection_of(store), include_tests=store.test_orders)
         return store, webhook, webhook.ignored
-
-    def reader_of(self, store: StoreSettings) -> PlatformReader:
-        """Return what reads a store's webhooks."""
-        return PLATFORMS[Platform(store.platform)]
 
     def _intake(
         self, store: StoreSettings, webhook: Webhook, body: bytes, via: str, policy: Policy, *, is_silent: bool

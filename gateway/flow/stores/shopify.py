@@ -101,6 +101,6 @@ class ShopifyApi:
     def _get(self, path: str, query: Mapping[str, str]) -> Answer | None:
         answer = self._client.get(f"{_ROOT}{path}", query, self._headers)
         used, _, most = (answer.header("x-shopify-shop-api-call-limit") if answer else "").partition("/")
-        if used.isdigit() and most.isdigit() and int(used) >= _FULL * int(most):
+        if used.isdecimal() and most.isdecimal() and int(used) >= _FULL * int(most):
             self._client.pause(_PAUSE_SECONDS)
         return answer

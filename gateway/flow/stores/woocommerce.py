@@ -161,4 +161,4 @@ def _renewal_ids(subscription: Payload) -> list[str]:
 
 
 def _integer(text: str) -> int | None:
-    return int(text) if text.isdigit() and len(text) < 10 else None  # noqa: PLR2004 - no list is that long
+    return int(text) if text.isdecimal() and len(text) < 10 else None  # noqa: PLR2004 - no list is that long

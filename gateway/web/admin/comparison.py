@@ -9,10 +9,10 @@ import orjson
 
 from gateway.model.decision import Strip
 from gateway.redact.apply import Rules, Shape, redact
+from gateway.redact.cut import OWN_ENTRY
 from gateway.redact.ledger import SHORTEST_WORD, WORDS, known_key
 
 MASK = "••••••"
-OWN_ENTRY = "_consent_gateway"
 _MISSING = object()
 _EVERYTHING = Strip(marketing=True, analytics=True, either=True, stale=True, secrets=True)
 
