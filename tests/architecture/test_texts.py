@@ -3,10 +3,14 @@
 import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
+from gateway.cli.program import main
 from tests.architecture.tree import GATEWAY, ROOT, modules, written
 
 # The code speaks of itself alone: not of papers, tickets or people that its readers do not have.
@@ -66,6 +70,29 @@ def test_links_between_documents_lead_somewhere() -> None:
 
     assert [f"{path.name}: {link}" for path, link in links if not (path.parent / link).exists()] == []
     assert len(links) > 5
+
+
+def test_runbook_names_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = dict(_helps(capsys))
+    options = {option for text in helps.values() for option in re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)}
+
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `.*", runbook.partition("## Commands")[2].partition("\n## ")[0], re.MULTILINE)
+    told = "\n".join(rows)
+    commands = {" ".join(one) for one, text in helps.items() if "ACTION" not in text and one}
+    assert {one for one in commands if f"`{one}" not in told} == set()
+    assert {one for one in options if one not in runbook} == {"--version"}
+    assert len(commands) > 10
+
+
+def _helps(capsys: pytest.CaptureFixture[str], *command: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What `--help` says of a command and of all commands below it."""
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    text = capsys.readouterr().out
+    yield command, text
+    for name in re.findall(r"^    ([a-z]+)(?:\s|$)", text, re.MULTILINE):
+        yield from _helps(capsys, *command, name)
 
 
 def _lines(path: Path) -> int:
