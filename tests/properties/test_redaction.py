@@ -38,8 +38,6 @@ IDENTIFIERS = {
     "ip": "203.0.113.199",
     "uuid": "7f0e8400-e29b-41d4-a716-44665544ffee",
 }
-# Where the shop tells what the value is; everywhere else only its shape, or its being known from here, gives it away.
-TOLD = ("email", "phone", "_fbc", "_ga", "gclid", "ip", "_elevar_visitor_info")
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "upper": str.upper,

@@ -63,7 +63,6 @@ class Said:
     taken_back: set[str] = field(default_factory=set)
     has_objected: bool = False  # the last signal of a session came with Sec-GPC
     owner: str | None = None
-    is_seen: bool = False
 
     def is_denied(self, category: str) -> bool:
         return category in self.taken_back or self.answer.get(category) is False
