@@ -25,7 +25,7 @@ from gateway.storage.signals import (
     customers_of_session,
     open_orders_of_customer,
     orders_of_email,
-    orders_of_keys,
+    orders_of_key,
     orders_of_session,
 )
 from gateway.storage.statements import Connection
@@ -54,12 +54,12 @@ def _locks(connection: Connection, one: Statement) -> list[tuple[str, str]]:
 
 
 def _named_orders(connection: Connection, one: Statement) -> list[str]:
-    """The orders that a signal names: a browser by what it shows, and then only that one."""
+    """The orders that a signal names: a browser by what it shows, and then no others."""
     subject = one.signal.subject
     if one.signal.channel is not Channel.BROWSER and subject.order_id:
         return [subject.order_id]
-    shown = orders_of_keys(connection, one.store_id, [one.key_hash] if one.key_hash else [])
-    return [order_id for order_id in shown.values() if subject.order_id in (None, order_id)]
+    shown = orders_of_key(connection, one.store_id, one.key_hash) if one.key_hash else []
+    return [order_id for order_id in shown if subject.order_id in (None, order_id)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,7 +324,7 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
             order["record_id"] = order["record_id"] or record["id"]
     with_order = [item for item in accepted if item.webhook.order is not None]
     taken = [item for item in accepted if _is_taken(item)]
-    keys = {(item.store_id, key_hash): item.webhook.order_id for item in with_order for key_hash in item.key_hashes}
+    keys = {(item.store_id, one, item.order_key[1]) for item in with_order for one in item.key_hashes}
     new = [_new_delivery(item, addressee, batch) for item in taken for addressee in item.addressees]
     for store_id, order_id, now in batch.released:
         release_order(connection, store_id=store_id, order_id=order_id, now=now)
@@ -336,7 +336,7 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
         bodies=[_body_row(item, batch) for item in taken],
         deliveries=delivery_rows(connection, new, batch.before.busy, now=taken[0].received_at) if taken else (),
     )
-    take_parked(connection, [key for key in keys if key in batch.before.parked])
+    take_parked(connection, [key[:2] for key in keys if key[:2] in batch.before.parked])
     lower(connection, batch.lowerings)
     if batch.is_called_back or has_subscriptions(connection, _lowered_renewals(batch)):
         call_back(connection, accepted[0].received_at)

@@ -1,7 +1,7 @@
 """What a signal reaches: orders by key or session, what waits for its subjects, and parking for what is not there."""
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
@@ -42,13 +42,10 @@ class Waiting:
 _COLUMNS: Final = tuple(deliveries.c[field.name] for field in fields(Waiting))
 
 
-def orders_of_keys(connection: Connection, store_id: str, key_hashes: Collection[str]) -> dict[str, str]:
-    """Return the order ids that stand behind keyed hashes of order keys and checkout tokens."""
-    if not key_hashes:
-        return {}
-    where = (order_keys.c.store_id == store_id, order_keys.c.key_hash.in_(sorted(key_hashes)))
-    rows = connection.execute(select(order_keys.c.key_hash, order_keys.c.order_id).where(*where))
-    return {row.key_hash: row.order_id for row in rows}
+def orders_of_key(connection: Connection, store_id: str, key_hash: str) -> list[str]:
+    """Return the orders behind the keyed hash of an order key or a checkout token."""
+    where = (order_keys.c.store_id == store_id, order_keys.c.key_hash == key_hash)
+    return list(connection.execute(select(order_keys.c.order_id).where(*where)).scalars())
 
 
 def orders_of_session(connection: Connection, store_id: str, session_hash: str) -> list[str]:

@@ -175,7 +175,7 @@ order_keys = Table(
     metadata,
     _key("store_id", _STORE),
     _key("key_hash"),
-    Column("order_id", Text, nullable=False),
+    _key("order_id"),  # a cart token may stand behind several
     Index("ix_order_keys_order", "store_id", "order_id"),
 )
 

@@ -1,6 +1,6 @@
 """What a batch of webhooks reads and writes: few statements, for each is a round trip to PostgreSQL."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -21,6 +21,9 @@ from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, 
 
 Key = tuple[str, str]  # store id and the id or hash
 
+OrderKey = tuple[str, str, str]  # store id, key hash and order id
+
+_KEY: Final = ("store_id", "key_hash", "order_id")
 _KEEP: Final = ("seen_at",)
 _ADD_BODIES: Final = insert(bodies).inline()  # under ids that were given out before
 _NUMBER_BODIES: Final = insert(bodies).returning(bodies.c.id)
@@ -97,7 +100,7 @@ def write_batch(
     connection: Connection,
     *,
     order_rows: Sequence[Row],
-    keys: Mapping[Key, str | None],
+    keys: Collection[OrderKey],
     records: Sequence[Row],
     bodies: Sequence[Row],
     deliveries: Sequence[Row],
@@ -128,8 +131,8 @@ def _parked_of(rows: Sequence[Row]) -> dict[Key, list[tuple[Evidence, Channel]]]
     return found
 
 
-def _key_rows(keys: Mapping[Key, str | None]) -> list[Row]:
-    return [{"store_id": key[0], "key_hash": key[1], "order_id": keys[key]} for key in sorted(keys)]
+def _key_rows(keys: Collection[OrderKey]) -> list[Row]:
+    return [dict(zip(_KEY, key, strict=True)) for key in sorted(keys)]
 
 
 def _last_ids(connection: Connection) -> tuple[int, int]:

@@ -205,6 +205,31 @@ def test_parked_key_opens_only_the_order_that_it_was_shown_for(open_: Open) -> N
     assert visitor.shop.order(1)["order_time"]["status"] == "unknown"
 
 
+def test_refusal_by_a_token_reaches_every_order_that_carries_it(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
+    for number in (1, 2):
+        visitor.shop.post(a_cart_order(number), "orders/create")
+    visitor.says(session_id=None, state="answered", categories=NONE, checkout_token="cart-1")
+    assert visitor.shop.states() == [("cancelled", "withdrawn")] * 2
+    assert [visitor.shop.order(number)["effective"]["applied"]["marketing"] for number in (1, 2)] == [False, False]
+    visitor.shop.gateway.close()
+
+
+def a_cart_order(number: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "order_number": 1000 + number,
+        "note_attributes": [{"name": "_consent_gateway", "value": an_entry(ALL)}],
+        "line_items": [],
+        "source_name": "web",
+        "created_at": "2026-11-22T11:59:30Z",
+        "updated_at": "2026-11-22T11:59:30Z",
+        "checkout_token": f"checkout-{number}",
+        "cart_token": "cart-1",
+        "financial_status": "paid",
+    }
+
+
 def test_parked_signal_is_forgotten_after_an_hour(open_anywhere: Open) -> None:
     visitor = open_anywhere(unknown="deny")
     visitor.grants(order_id="1", order_key="wc_order_1")
