@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import NotRecorded
 from gateway.storage.database import Database
 from gateway.storage.migrating import _config, migrate
-from gateway.storage.schema import check_schema
+from gateway.storage.schema import check_schema, revision_of
 
 _SCRIPT = ScriptDirectory.from_config(_config())
 EARLIER = [one.revision for one in _SCRIPT.walk_revisions() if one.revision != _SCRIPT.get_current_head()]
@@ -86,6 +86,16 @@ def test_earlier_code_works_on_the_newest_schema(database: tuple[Database, str],
     migrate(url)
     for table in tables:
         use(opened, table)
+    check_schema(opened)
+
+
+def test_schema_of_a_later_release_stays_as_it_is(database: tuple[Database, str]) -> None:
+    opened, url = database
+    migrate(url)
+    later = text("UPDATE alembic_version SET version_num = '9999'")
+    opened.write(lambda c: c.execute(later).rowcount)
+    migrate(url)
+    assert opened.read(revision_of) == "9999"
     check_schema(opened)
 
 
