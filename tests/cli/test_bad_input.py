@@ -143,14 +143,14 @@ def test_what_a_kind_of_destination_refuses_is_told_by_its_path(place: Place) ->
     ("url", "why"),
     [
         (
-            f"http://127.0.0.1:{free_port()}/",
+            "http://127.0.0.1:{port}/",
             "(connection_refused); nothing listens there; look at the port, and whether it runs",
         ),
         ("https://no-such-host.invalid/", "(dns_failed); its host is not known; look at the spelling"),
     ],
 )
 def test_destination_that_cannot_be_reached_fails_the_check(place: Place, url: str, why: str) -> None:
-    place.write(f'{PRIVATE}{STORE}[[destinations]]\nid = "away"\nurl = "{url}"\n')
+    place.write(f'{PRIVATE}{STORE}[[destinations]]\nid = "away"\nurl = "{url.format(port=free_port())}"\n')
 
     done = place.run("check")
 
