@@ -18,9 +18,9 @@ _ROOMS: Final = {
     "serving": ("run", "web", "worker", "migrate"),
     "check": ("check",),
     "demo": ("demo",),
-    "manage": ("token", "user"),
-    "operate": ("simulate", "replay"),
-    "care": ("reconcile", "key", "database"),
+    "access": ("token", "user"),
+    "orders": ("simulate", "replay", "reconcile"),
+    "database": ("key", "database"),
 }
 
 

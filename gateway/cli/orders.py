@@ -1,19 +1,23 @@
-"""simulate and replay: what an operator asks for."""
+"""simulate, replay and reconcile: orders that were, that go again, and that never came."""
 
 import argparse
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from gateway.bootstrap import make_targets
-from gateway.cli.manage import check_store, with_database
-from gateway.errors import RequestInvalid
+from gateway.bootstrap import build, make_key, make_targets
+from gateway.cli.advice import about_store
+from gateway.cli.beside import check_store, with_database
+from gateway.cli.progress import progress_bar
+from gateway.errors import RequestInvalid, StartRefused
 from gateway.flow.parts import Target
 from gateway.flow.policies import policy_of
+from gateway.flow.reconcile import Report
 from gateway.flow.replay import REPLAYABLE, replay
 from gateway.flow.whatif import WhatIf, what_if
 from gateway.ingest.fields import instant_of
@@ -24,11 +28,11 @@ from gateway.storage.database import Database
 from gateway.storage.policies import newest_policy
 
 _DIGITS: Final = 9  # of a number of orders that both databases can count
-SINCE: Final = "such as 2026-11-21T15:54:04Z; UTC unless it names another zone"
+_SINCE: Final = "such as 2026-11-21T15:54:04Z; UTC unless it names another zone"
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands of an operator."""
+    """Add `gateway simulate`, `gateway replay` and `gateway reconcile`."""
     simulate = commands.add_parser("simulate", parents=[common], help="what the last orders would do otherwise")
     simulate.add_argument("--store", required=True, metavar="ID", help="whose orders")
     simulate.add_argument("--mode", choices=["off", "suppress", "anonymize"], help="instead of its mode")
@@ -38,12 +42,18 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     simulate.set_defaults(run=_simulate)
     again = commands.add_parser("replay", parents=[common], help="decide and send again")
     again.add_argument("--destination", required=True, metavar="ID", help="where to")
-    again.add_argument("--since", required=True, type=instant, metavar="TIME", help=SINCE)
+    again.add_argument("--since", required=True, type=_instant, metavar="TIME", help=_SINCE)
     states = [state.value for state in REPLAYABLE]
     again.add_argument(
         "--state", choices=states, default=DeliveryState.FAILED.value, help="which ones (default: failed)"
     )
     again.set_defaults(run=_replay)
+    text = "fetch from the store what no webhook brought"
+    fetch = commands.add_parser("reconcile", parents=[common], help=text, description=text)
+    fetch.add_argument("--store", required=True, metavar="ID", help="a store that has [stores.api]")
+    fetch.add_argument("--since", required=True, type=_instant, metavar="TIME", help=_SINCE)
+    fetch.add_argument("--dry-run", action="store_true", help="count, and take nothing in")
+    fetch.set_defaults(run=_reconcile)
 
 
 def _count(text: str) -> int:
@@ -53,8 +63,7 @@ def _count(text: str) -> int:
     return int(digits)
 
 
-def instant(text: str) -> datetime:
-    """Read a time given on the command line."""
+def _instant(text: str) -> datetime:
     at = instant_of(text)
     if at is None:
         raise argparse.ArgumentTypeError("must be a time such as 2026-11-21T15:54:04Z")
@@ -145,4 +154,33 @@ def _replay(arguments: argparse.Namespace) -> int:
     print(f"{again}; {len(done.gone)} cannot, {bodies}" if done.gone else again)
     for one in done.gone:
         print(f"  {one.delivery_id}: {one.store_id} order {one.order_id or '-'} {one.topic}")
+    return 0
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    settings = load_settings(arguments.settings)
+    check_store(settings, arguments.store)
+
+    def job(database: Database) -> Report:
+        gateway = build(make_key(settings), database=database)
+        with closing(gateway), progress_bar() as hear:
+            return gateway.reconcile(
+                arguments.store,
+                arguments.since,
+                is_dry=arguments.dry_run,
+                progress=lambda done, total: hear("changes", done, total),
+            )
+
+    report = with_database(settings, job)
+    if report.failure:
+        advice = about_store(report.failure)
+        raise StartRefused(f"{arguments.store} could not be read to the end ({report.failure}); {advice}")
+    taken = len(report.found) if report.is_dry else report.taken
+    verb = "would be" if report.is_dry else "was" if taken == 1 else "were"
+    seen = count(report.seen, "change")
+    print(f"{seen} had come by webhook, {len(report.found)} had not; {taken} {verb} taken in")
+    for order_id in report.found:
+        print(f"  order {order_id}")
+    if report.unreadable:
+        print(f"{report.unreadable} could not be read")
     return 0

@@ -4,18 +4,14 @@ import argparse
 import getpass
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
+from gateway.cli.beside import check_store, with_database
 from gateway.errors import RequestInvalid
 from gateway.model.instant import as_text
-from gateway.settings import Settings, load_settings
-from gateway.storage.database import Database
+from gateway.settings import load_settings
 from gateway.storage.people import Role, add_user
-from gateway.storage.schema import check_schema
 from gateway.storage.tokens import add_token, list_tokens, revoke_token
-
-T = TypeVar("T")
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -37,22 +33,6 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     user.add_argument("--store", action="append", default=[], metavar="ID", help="limit to a store; may be repeated")
     user.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     user.set_defaults(run=_user_add)
-
-
-def with_database(settings: Settings, job: Callable[[Database], T]) -> T:
-    """Run `job` on the database, beside a gateway that may be running."""
-    database = Database(settings.database.url)
-    try:
-        check_schema(database)
-        return job(database)
-    finally:
-        database.close()
-
-
-def check_store(settings: Settings, store_id: str) -> None:
-    """Raise RequestInvalid for a store that the settings do not name."""
-    if settings.store(store_id) is None:
-        raise RequestInvalid({"--store": [f"there is no store {store_id} in the settings"]})
 
 
 def _token_add(arguments: argparse.Namespace) -> int:
