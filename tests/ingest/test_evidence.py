@@ -1,6 +1,9 @@
 """Evidence strings: vectors made with the IAB's own libraries, letters of Google's, cookies of real platforms."""
 
+import base64
+import json
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 
@@ -169,7 +172,45 @@ def test_onetrust_cookie_of_many_fields_is_read() -> None:
     assert gating(EVIDENCE["cookie"](text)) == (DENIED, DENIED)
 
 
+def didomi(*enabled: str, disabled: tuple[str, ...] = ()) -> str:
+    said = {"version": 2, "purposes": {"enabled": enabled, "disabled": disabled}, "vendors": {"enabled": []}}
+    return f"didomi_token={base64.b64encode(json.dumps(said).encode()).decode()}"
+
+
+def axeptio(*, completed: bool = True, **vendors: bool) -> str:
+    said = {"$$token": "x", "$$date": "2026-11-22T11:59:00Z", "$$completed": completed, **vendors}
+    return f"axeptio_cookies={quote(json.dumps(said))}"
+
+
+def klaro(**services: bool) -> str:
+    return f"klaro={quote(json.dumps(services))}"
+
+
+ADS, MEASURES = "select_personalized_ads", "measure_content_performance"
 COOKIES = {
+    "didomi": (didomi("cookies", MEASURES, disabled=(ADS,)), DENIED, GRANTED),
+    "didomi-partly": (didomi("select_basic_ads", disabled=(ADS, "market_research")), DENIED, DENIED),
+    "didomi-twice": (didomi(ADS, MEASURES, disabled=(ADS, MEASURES)), DENIED, DENIED),
+    "didomi-no-storing": (didomi(ADS, MEASURES, disabled=("cookies",)), DENIED, DENIED),
+    "didomi-open": (didomi(), UNKNOWN, UNKNOWN),
+    "didomi-own-purposes": (didomi("chat"), UNKNOWN, UNKNOWN),
+    "didomi-broken": ("didomi_token=eyJwdXJwb3Nlcyxx", UNKNOWN, UNKNOWN),
+    "axeptio": (axeptio(google_analytics=True, facebook_pixel=False, google_ads=True), DENIED, GRANTED),
+    "axeptio-refused": (axeptio(hotline=False, other=False), DENIED, DENIED),
+    "axeptio-open": (axeptio(completed=False, google_analytics=True, google_ads=False), UNKNOWN, UNKNOWN),
+    "axeptio-own-vendors": (axeptio(hotline=True, other=False), UNKNOWN, UNKNOWN),
+    "klaro": ("klaro=%7B%22google-analytics%22%3Atrue%2C%22facebook-pixel%22%3Afalse%7D", DENIED, GRANTED),
+    "klaro-refused": (klaro(matomo=False, map=False), DENIED, DENIED),
+    "klaro-own-services": (klaro(shop=True, map=False), UNKNOWN, UNKNOWN),
+    "klaro-broken": ("klaro=%7B%22a", UNKNOWN, UNKNOWN),
+    "trustarc-level": ("notice_preferences=1:; notice_behavior=expressed,eu", DENIED, GRANTED),
+    "trustarc-required": ("notice_preferences=0:", DENIED, DENIED),
+    "trustarc-buckets": ("notice_gdpr_prefs=0,1,2:; notice_behavior=expressed|eu", GRANTED, GRANTED),
+    "trustarc-permitted": ("cmapi_cookie_privacy=permit 1,3", GRANTED, DENIED),
+    "trustarc-disagrees": ("notice_preferences=2:; cmapi_cookie_privacy=permit 1", DENIED, DENIED),
+    "trustarc-implied": ("notice_gdpr_prefs=0,1,2:; notice_behavior=implied,us", UNKNOWN, UNKNOWN),
+    "trustarc-refused-where-implied": ("notice_preferences=0:; notice_behavior=implied,us", DENIED, DENIED),
+    "trustarc-broken": ("notice_preferences=; notice_gdpr_prefs=a:; cmapi_cookie_privacy=permit", UNKNOWN, UNKNOWN),
     "wp-consent-api": ("a=b; wp_consent_marketing=allow; wp_consent_statistics=deny", GRANTED, DENIED),
     "wp-anonymous": ("wp_consent_statistics-anonymous=allow; wp_consent_marketing=deny", DENIED, UNKNOWN),
     "complianz": ("cmplz_marketing=deny; cmplz_statistics=allow; cmplz_banner-status=dismissed", DENIED, GRANTED),

@@ -17,6 +17,7 @@ from gateway.ingest.answers import (
 )
 from gateway.ingest.fields import object_of
 from gateway.ingest.gpc import with_gpc
+from gateway.ingest.services import read_services
 from gateway.model.consent import Basis, Category, Choice, Choices, Evidence, SignalState, strictest
 
 _MOST_CHARS: Final = 16_384  # as much as a signal may hold
@@ -222,4 +223,5 @@ _READERS: Final[tuple[Callable[[Cookies], list[Evidence]], ...]] = (
     _read_iubenda,
     _read_onetrust,
     _read_refusals,
+    read_services,
 )
