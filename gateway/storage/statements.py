@@ -78,6 +78,8 @@ def upsert_of(dialect: str, table: Table, columns: tuple[str, ...], keep: tuple[
     keys = [column.name for column in table.primary_key]
     statement = insert_of(dialect, table)
     changes = {name: statement.excluded[name] for name in columns if name not in {*keys, *keep}}
+    if not changes:  # a row that is all key
+        return insert_ignoring_of(dialect, table)
     return statement.on_conflict_do_update(index_elements=keys, set_=changes).inline()
 
 

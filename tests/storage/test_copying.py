@@ -13,7 +13,7 @@ from gateway.storage.copying import CopyDiffers, OtherKeyInUse, copy_database, r
 from gateway.storage.database import Database
 from gateway.storage.keys import open_keyring
 from gateway.storage.schema import check_complete
-from gateway.storage.tables import bodies, metadata, orders, policies, webhooks
+from gateway.storage.tables import bodies, metadata, order_keys, orders, policies, webhooks
 from tests.storage.deliveries import a_body, a_delivery, body_ids, claim, enqueue, fail, finish
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
@@ -43,6 +43,8 @@ def fill(database: Database) -> None:
     database.write(lambda c: c.execute(insert(bodies), rows).rowcount)
     database.write(lambda c: c.execute(insert(webhooks), [words | {"key": f"k{n}"} for n in range(11)]).rowcount)
     database.write(lambda c: c.execute(insert(orders).values(order | {"number": "zażółć 'x' \"y\""})).rowcount)
+    keys = [{"store_id": "acme", "key_hash": "k", "order_id": f"{n}"} for n in range(4)]
+    database.write(lambda c: c.execute(insert(order_keys), keys).rowcount)
     database.write(lambda c: c.execute(insert(policies).values(policy)).rowcount)
     enqueue(database, *(a_delivery(f"order:{n}") for n in range(5)))
     first, second = claim(database, limit=2)
