@@ -70,6 +70,9 @@ def test_processes_that_migrate_at_once_do_not_disturb_each_other(bare_postgres_
     with ThreadPoolExecutor(4) as threads:
         for done in [threads.submit(migrate, bare_postgres_url) for _ in range(4)]:
             done.result()
+    database = Database(bare_postgres_url)
+    check_schema(database)
+    database.close()
 
 
 def test_an_unmigrated_database_is_refused(bare_postgres_url: str) -> None:
