@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from gateway.errors import WebhookRejected
 from gateway.flow.stores.api import Payload, StoreApi
@@ -13,6 +14,8 @@ from gateway.ingest.platforms import PLATFORMS
 from gateway.model.order import Order, Platform, Webhook
 from gateway.settings import StoreSettings
 from gateway.storage.statements import Row
+
+OVERLAP: Final = timedelta(minutes=5)  # a change may become visible after a later one
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from gateway.errors import NotRecorded, RequestInvalid
-from gateway.flow.changes import Change, changes_of, is_known, missed_webhooks, parse_fetched, refund_webhooks
+from gateway.flow.changes import OVERLAP, Change, changes_of, is_known, missed_webhooks, parse_fetched, refund_webhooks
 from gateway.flow.item import RECONCILED
 from gateway.flow.parts import Parts
 from gateway.flow.stores import open_api
@@ -30,7 +30,6 @@ from gateway.storage.reconciling import (
 )
 from gateway.storage.statements import Connection, Row
 
-_OVERLAP: Final = timedelta(minutes=5)  # a change may become visible after a later one
 _FIRST_LOOK: Final = timedelta(hours=1)  # how far back a store is read that was never read before
 _SETTLE: Final = timedelta(minutes=2)  # how long a webhook may be on its way
 _LEASE: Final = timedelta(minutes=5)
@@ -207,7 +206,7 @@ class Reconciler:
         """Read the store to the end; return the word of what went wrong on the way."""
         try:
             api = self.api_of(run.store)
-            for page in api.orders_since(run.since - _OVERLAP):
+            for page in api.orders_since(run.since - OVERLAP):
                 self._compare(run, api, page)
             if not run.is_dry:
                 run.taken += self._subscribed.take_missed(run.store, api, since=run.since, until=run.until)
@@ -253,7 +252,7 @@ class Reconciler:
     def _find_refunds(self, run: _Run, api: StoreApi, change: Change) -> None:
         """Take in the refunds of an order that no webhook brought, even where the order's own change is known."""
         told = {
-            one.guard or "": (one, body) for one, body in refund_webhooks(run.store, api, change, run.since - _OVERLAP)
+            one.guard or "": (one, body) for one, body in refund_webhooks(run.store, api, change, run.since - OVERLAP)
         }
         if not told:
             return

@@ -1,10 +1,10 @@
 """Subscriptions whose change no webhook brought, where the store lets them be read."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from gateway.errors import NotRecorded
-from gateway.flow.changes import parse_fetched
+from gateway.flow.changes import OVERLAP, parse_fetched
 from gateway.flow.item import RECONCILED
 from gateway.flow.parts import Parts
 from gateway.flow.stores.api import Payload, StoreApi, StoreFailed, TakeIn
@@ -14,7 +14,6 @@ from gateway.storage.reconciling import SUBSCRIPTIONS, put_mark, read_mark
 from gateway.storage.statements import Connection
 from gateway.storage.subscriptions import subscription_rows
 
-_OVERLAP: Final = timedelta(minutes=5)
 _NOT_THERE: Final = frozenset(("http_404", "http_403", "http_401", "http_400"))
 
 
@@ -36,7 +35,7 @@ class Subscribed:
         begins_at = min(since, mark["at"]) if mark else since
         high, taken = begins_at, 0
         try:
-            for page in api.subscriptions_since(begins_at - _OVERLAP):
+            for page in api.subscriptions_since(begins_at - OVERLAP):
                 for payload in page.payloads:
                     at, is_news = self._take(store, api, payload, until)
                     taken += is_news
