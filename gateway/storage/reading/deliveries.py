@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, union_all
 
 from gateway.model.delivery import DeliveryState
-from gateway.storage.reading.keyset import PAGE_ROWS, Columns, Cursor, Page
+from gateway.storage.reading.keyset import PAGE_ROWS, Columns, Cursor, Page, read_id
 from gateway.storage.tables import attempts, bodies, deliveries, orders
 
 RANGE_ROWS = 1000  # how many deliveries one confirmed action takes at most
@@ -103,7 +103,7 @@ class SealedBody:
 
 def list_deliveries(connection: Connection, store_id: str, wanted: DeliveryFilter, cursor: Cursor) -> Page[DeliveryRow]:
     """Return a page of a store's deliveries, the newest first."""
-    is_newer, bound = cursor.is_newer, _id(cursor)
+    is_newer, bound = cursor.is_newer, read_id(cursor.key)
     ids = _ids(store_id, wanted, bound, is_newer=is_newer and bound is not None)
     joined = _joined().where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id.desc())
     rows = [delivery_row(row) for row in connection.execute(joined).mappings()]
@@ -214,10 +214,6 @@ def _page(rows: list[DeliveryRow], bound: int | None, *, is_newer: bool) -> Page
         older=Cursor(str(ends[1])) if has_older else None,
         newer=Cursor(str(ends[0]), is_newer=True) if has_newer else None,
     )
-
-
-def _id(cursor: Cursor) -> int | None:
-    return int(cursor.key) if cursor.key.isascii() and cursor.key.isdigit() and len(cursor.key) < 19 else None  # noqa: PLR2004 - what fits into 64 bits
 
 
 def delivery_row(row: Columns) -> DeliveryRow:

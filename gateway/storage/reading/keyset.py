@@ -92,6 +92,11 @@ def sorted_last(column: Column[Any]) -> ColumnElement[Any]:
     return type_coerce(column, BigInteger) + 0
 
 
+def read_id(text: str) -> int | None:
+    """Read the id of a row; None for what is none, or may not fit into 64 bits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
+
+
 def _ordered(listing: Listing[T], values: list[object] | None, *, is_newer: bool) -> Select[Any]:
     query = listing.query.where(*listing.conditions)
     query = query.order_by(*(key.asc() if is_newer else key.desc() for key in listing.keys))
@@ -160,6 +165,6 @@ def _value(key: Column[Any], part: str) -> object:
         return of_microseconds(int(part))
     if key.type.python_type is not int:
         return part
-    if len(part) >= _DIGITS:
-        raise OverflowError
-    return int(part)
+    if (number := read_id(part)) is None:
+        raise ValueError
+    return number

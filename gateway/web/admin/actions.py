@@ -11,6 +11,7 @@ from gateway.model.delivery import DeliveryState
 from gateway.storage import pausing
 from gateway.storage.audits import Audit, write_audit
 from gateway.storage.reading.deliveries import RANGE_ROWS, DeliveryRow, deliveries_between, read_deliveries
+from gateway.storage.reading.keyset import read_id
 from gateway.storage.statements import Connection
 from gateway.storage.waiting import cancel, retry_now
 from gateway.web.admin import words
@@ -21,7 +22,6 @@ from gateway.web.admin.pages import pages
 
 SHOWN = 20  # how many deliveries a confirmation names
 _LOGGED = 100  # how many ids an audit entry holds
-_ID_DIGITS = 19  # what surely fits into 64 bits is shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _audit(verb: Verb, actor: str, store_id: str, rows: Sequence[DeliveryRow], n
 
 def _selected() -> list[int]:
     texts = request.form.getlist("id")[:RANGE_ROWS]
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < _ID_DIGITS]
+    return [number for text in texts if (number := read_id(text)) is not None]
 
 
 def _ranged() -> list[int]:
