@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,25 +18,21 @@ Open = Callable[..., Visitor]
 
 
 @pytest.fixture
-def open_(sqlite_url: str) -> Iterator[Open]:
-    yield from opening(sqlite_url)
+def open_(sqlite_url: str, shops: list[Shop]) -> Open:
+    return opening(sqlite_url, shops)
 
 
 @pytest.fixture
-def open_anywhere(any_url: str) -> Iterator[Open]:
-    yield from opening(any_url)
+def open_anywhere(any_url: str, shops: list[Shop]) -> Open:
+    return opening(any_url, shops)
 
 
-def opening(url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
+def opening(url: str, shops: list[Shop]) -> Open:
     def make(change: Callable[[Settings], Settings] = lambda settings: settings, **policy: Any) -> Visitor:
         shops.append(open_shop(change(settings_for(url, **policy))))
         return Visitor(shops[-1])
 
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+    return make
 
 
 def two_sinks(settings: Settings) -> Settings:

@@ -3,7 +3,7 @@
 import base64
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,16 +20,12 @@ BOTH, ADS, STATISTICS, NEITHER = (True, True), (True, False), (False, True), (Fa
 
 
 @pytest.fixture
-def open_(sqlite_url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
+def open_(sqlite_url: str, shops: list[Shop]) -> Open:
     def make(**policy: Any) -> Shop:
         shops.append(open_shop(settings_for(sqlite_url, **policy)))
         return shops[-1]
 
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+    return make
 
 
 def with_entries(*entries: tuple[str, object]) -> dict[str, Any]:

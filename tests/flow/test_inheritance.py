@@ -1,7 +1,7 @@
 """Whose consent counts for orders that a subscription makes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -21,30 +21,22 @@ STALE = ("fb.1.1795300000000.1234567890", "GA1.1.111111111.1795300000", "203.0.1
 
 
 @pytest.fixture
-def open_(sqlite_url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
-    def make(platform: str = "woocommerce", **policy: Any) -> Shop:
-        shops.append(open_shop(settings_for(sqlite_url, platform, **{"unknown": "deny"} | policy)))
-        return shops[-1]
-
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+def open_(sqlite_url: str, shops: list[Shop]) -> Open:
+    return opening(sqlite_url, shops)
 
 
 @pytest.fixture
-def open_any(any_url: str) -> Iterator[Open]:
+def open_any(any_url: str, shops: list[Shop]) -> Open:
     """A shop on either database, for what asks the database in a way of its own."""
-    shops: list[Shop] = []
+    return opening(any_url, shops)
 
+
+def opening(url: str, shops: list[Shop]) -> Open:
     def make(platform: str = "woocommerce", **policy: Any) -> Shop:
-        shops.append(open_shop(settings_for(any_url, platform, **{"unknown": "deny"} | policy)))
+        shops.append(open_shop(settings_for(url, platform, **{"unknown": "deny"} | policy)))
         return shops[-1]
 
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+    return make
 
 
 def begin(shop: Shop, categories: Any = ALL, subscription_id: int = 39) -> None:

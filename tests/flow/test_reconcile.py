@@ -21,9 +21,7 @@ Open = Callable[..., Shop]
 
 
 @pytest.fixture
-def open_(sqlite_url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
+def open_(sqlite_url: str, shops: list[Shop]) -> Open:
     def make(api: StoreApi, **changes: Any) -> Shop:
         platform = "shopify" if isinstance(api, ShopifyApi) else "woocommerce"
         policy = changes.pop("policy", {})
@@ -39,9 +37,7 @@ def open_(sqlite_url: str) -> Iterator[Open]:
 
     waits: list[float] = []
     make.waits = waits  # type: ignore[attr-defined]
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+    return make
 
 
 @pytest.fixture

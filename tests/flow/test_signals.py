@@ -1,7 +1,7 @@
 """Signals reach sessions, customers and orders, whatever comes first, on both databases."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,25 +16,21 @@ Open = Callable[..., Visitor]
 
 
 @pytest.fixture
-def open_(sqlite_url: str) -> Iterator[Open]:
-    yield from opening(sqlite_url)
+def open_(sqlite_url: str, shops: list[Shop]) -> Open:
+    return opening(sqlite_url, shops)
 
 
 @pytest.fixture
-def open_anywhere(any_url: str) -> Iterator[Open]:
-    yield from opening(any_url)
+def open_anywhere(any_url: str, shops: list[Shop]) -> Open:
+    return opening(any_url, shops)
 
 
-def opening(url: str) -> Iterator[Open]:
-    shops: list[Shop] = []
-
+def opening(url: str, shops: list[Shop]) -> Open:
     def make(**policy: Any) -> Visitor:
         shops.append(open_shop(settings_for(url, **policy)))
         return Visitor(shops[-1])
 
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+    return make
 
 
 def rows(visitor: Visitor, table: Any) -> list[dict[str, Any]]:

@@ -28,9 +28,7 @@ def woo() -> Iterator[WooApi]:
 
 
 @pytest.fixture
-def open_(sqlite_url: str, woo: WooApi) -> Iterator[Open]:
-    shops: list[Shop] = []
-
+def open_(sqlite_url: str, woo: WooApi, shops: list[Shop]) -> Open:
     def make(policy: dict[str, Any] | None = None, **changes: Any) -> Shop:
         settings = settings_for(sqlite_url, **{"unknown": "allow"} | (policy or {}))
         api = ApiSettings(**{"renewal_grace_minutes": 60} | woo.settings | changes)
@@ -43,9 +41,7 @@ def open_(sqlite_url: str, woo: WooApi) -> Iterator[Open]:
         shops.append(Shop(gateway=gateway, clock=clock, sender=sender, settings=settings))
         return shops[-1]
 
-    yield make
-    for shop in shops:
-        shop.gateway.close()
+    return make
 
 
 # --- what began a renewal -----------------------------------------------------------------------------------------
