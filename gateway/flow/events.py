@@ -9,7 +9,7 @@ from gateway.errors import Overloaded, RequestInvalid
 from gateway.flow.item import Addressee
 from gateway.flow.parts import Parts
 from gateway.flow.redeciding import Redeciding, Subjects, what_waits
-from gateway.flow.visits import Arrived, Visits, note_visitors
+from gateway.flow.visits import Linked, Visits, note_visitors
 from gateway.ingest.body import write_body
 from gateway.ingest.event import read_event, read_events
 from gateway.model.consent import Lowering
@@ -180,13 +180,13 @@ def _record(connection: Connection, fresh: Sequence[Arrival]) -> dict[tuple[str,
     return verdicts
 
 
-def _redecide(connection: Connection, parts: Parts, arrived: Arrived, now: datetime) -> None:
+def _redecide(connection: Connection, parts: Parts, linked: Linked, now: datetime) -> None:
     """What a customer denies reaches what waits in a session as soon as the session is known to be theirs."""
-    store_id, session_hash = arrived.session
+    store_id, session_hash = linked.session
     sessions, customers = [session_hash], list[str]()
-    if arrived.has_objected:
-        customers.append(arrived.customer_id)
-        sessions = sessions_of_customer(connection, store_id, arrived.customer_id)
+    if linked.has_objected:
+        customers.append(linked.customer_id)
+        sessions = sessions_of_customer(connection, store_id, linked.customer_id)
     waiting = what_waits(connection, Subjects(store_id, sessions, customers))
     Redeciding(parts, connection, now, waiting).settle(is_withdrawal=False)
 

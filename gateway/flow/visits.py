@@ -58,7 +58,7 @@ class OpenEvent(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Linked:
     """A session that turned out to belong to a customer; `has_objected` says that its objection went with it."""
 
     session: Key
@@ -109,7 +109,7 @@ class Visits:
         )
 
 
-def note_visitors(connection: Connection, visits: Visits, visitors: Sequence[Visitor]) -> list[Arrived]:
+def note_visitors(connection: Connection, visits: Visits, visitors: Sequence[Visitor]) -> list[Linked]:
     """Remember the sessions that events name, and to which customers they belong; return what became known."""
     fresh: dict[Key, str | None] = {}
     moved: dict[Key, str] = {}
@@ -125,10 +125,10 @@ def note_visitors(connection: Connection, visits: Visits, visitors: Sequence[Vis
     now = visitors[0].received_at
     note_visits(connection, fresh, now)
     link_visits(connection, moved)
-    return [_arrived(connection, visits, key, customer_id, now) for key, customer_id in moved.items()]
+    return [_linked(connection, visits, key, customer_id, now) for key, customer_id in moved.items()]
 
 
-def _arrived(connection: Connection, visits: Visits, key: Key, customer_id: str, now: datetime) -> Arrived:
+def _linked(connection: Connection, visits: Visits, key: Key, customer_id: str, now: datetime) -> Linked:
     """An objection by Global Privacy Control holds for the person, so it follows them to their account."""
     visit = visits.sessions[key] = replace(visits.sessions[key], customer_id=customer_id)
     owner = (key[0], customer_id)
@@ -137,4 +137,4 @@ def _arrived(connection: Connection, visits: Visits, key: Key, customer_id: str,
     if has_objected:
         visits.customers[owner] = object_to(known, now)
         put_customer(connection, owner, visits.customers[owner], now)
-    return Arrived(session=key, customer_id=customer_id, has_objected=has_objected)
+    return Linked(session=key, customer_id=customer_id, has_objected=has_objected)
