@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from gateway.decide.consent import denied_categories, hear_together, lowered_by
+from gateway.flow.belonging import kept_lowerings, left_by
 from gateway.flow.erasure import erase_person
 from gateway.flow.holding import Behind, held_until, load_behind
 from gateway.flow.item import RECONCILED, Addressee, Intake, Taken, stream_of
@@ -13,6 +14,7 @@ from gateway.model.consent import Category, Channel, Evidence, OrderConsent, Sig
 from gateway.model.delivery import DeliveryKind, DeliveryState
 from gateway.model.order import Order, Origin, Subscription
 from gateway.storage.consent import (
+    Subject,
     copied_to_json,
     lower,
     order_columns,
@@ -43,6 +45,7 @@ class _Batch:
     records: list[Row] = field(default_factory=list)
     lowerings: list[Row] = field(default_factory=list)
     released: list[tuple[str, str, datetime]] = field(default_factory=list)
+    left: list[tuple[Row, list[Subject]]] = field(default_factory=list)  # orders, and whom they belonged to
     is_called_back: bool = False  # whether what was decided may be more than is allowed now
 
 
@@ -132,6 +135,8 @@ def _load(connection: Connection, items: Sequence[Intake], ids: dict[Key, Ids]) 
 def _take_order(batch: _Batch, item: Intake, order: Order) -> None:
     known = batch.orders.get(item.order_key)
     row = {**(known or _new_order(item, order)), **_order_facts(item, order, known)}
+    if known is not None and (left := left_by(known, row)):
+        batch.left.append((row, left))
     is_new = known is None or not known["has_order"]
     if is_new:
         row["frozen_at"] = _freezes_at(item, order, row)
@@ -337,6 +342,8 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
         deliveries=delivery_rows(connection, new, batch.before.busy, now=taken[0].received_at) if taken else (),
     )
     take_parked(connection, [key[:2] for key in keys if key[:2] in batch.before.parked])
+    if batch.left:
+        batch.lowerings += kept_lowerings(connection, batch.left, accepted[0].received_at)
     lower(connection, batch.lowerings)
     if batch.is_called_back or has_subscriptions(connection, _lowered_renewals(batch)):
         call_back(connection, accepted[0].received_at)

@@ -7,11 +7,11 @@ events; an order and an event share nothing with them but the e-mail address. Al
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from gateway.model.renewal import Renewal
-from gateway.storage.pausing import pause, resume
 from gateway.storage.waiting import retry_now
 from tests.fakes import NOON
 from tests.shops import ALL, NONE, Shop, a_woo_order, an_entry, open_shop, settings_for
@@ -121,11 +121,6 @@ def before_it_came(visitor: Visitor, refuse: Callable[[Visitor], object]) -> Non
     comes_in(visitor)
 
 
-def while_it_is_due(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
-    comes_in(visitor)
-    refuse(visitor)
-
-
 def when_it_is_decided(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
     comes_in(visitor)
     decided = visitor.shop.decided()
@@ -144,15 +139,6 @@ def between_two_attempts(visitor: Visitor, refuse: Callable[[Visitor], object]) 
     visitor.shop.clock.pass_by(minutes=10)
 
 
-def while_its_destination_is_paused(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
-    database, now = visitor.shop.gateway.database, visitor.shop.at()
-    database.write(lambda connection: pause(connection, "sink", reason="gone", now=now))
-    comes_in(visitor)
-    visitor.shop.dispatch()
-    refuse(visitor)
-    database.write(lambda connection: resume(connection, "sink", now=now))
-
-
 def before_it_is_sent_again(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
     comes_in(visitor)
     visitor.shop.sender.code = 400
@@ -164,14 +150,7 @@ def before_it_is_sent_again(visitor: Visitor, refuse: Callable[[Visitor], object
     visitor.shop.gateway.database.write(lambda connection: retry_now(connection, ids, now=visitor.shop.at()))
 
 
-MOMENTS = [
-    before_it_came,
-    while_it_is_due,
-    when_it_is_decided,
-    between_two_attempts,
-    while_its_destination_is_paused,
-    before_it_is_sent_again,
-]
+MOMENTS = [before_it_came, when_it_is_decided, between_two_attempts, before_it_is_sent_again]
 EVERYTHING = CUSTOMER | ADDRESS
 
 
@@ -187,3 +166,29 @@ def test_refusal_reaches(sqlite_url: str, way: str, moment: Callable[..., None])
         visitor.shop.clock.pass_by(hours=1)
     assert left(visitor.shop) == EVERYTHING - reached
     visitor.shop.gateway.close()
+
+
+WHOSE = [
+    ({"email": EMAIL}, {"billing": OTHER}),
+    ({"customer_id": "5"}, {"customer_id": 6}),
+    ({"session_id": MINE}, {"meta_data": [{"key": "_consent_gateway", "value": an_entry(ALL, session_id=ELSEWHERE)}]}),
+]
+
+
+@pytest.mark.parametrize(("subject", "change"), WHOSE)
+def test_order_that_comes_to_be_somebody_elses_stays_lowered(
+    any_url: str, subject: dict[str, str], change: dict[str, Any]
+) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, hold_seconds=0)))
+    shop = visitor.shop
+    shop.post(a_woo_order(1, an_entry(ALL, session_id=MINE), customer_id=5))
+    shop.dispatch()
+    shop.clock.pass_by(seconds=1)
+    refuse = is_said(**subject) if "session_id" in subject else withdraws(**subject)
+    refuse(visitor)
+    shop.clock.pass_by(seconds=1)
+    later = {"customer_id": 5, "date_modified_gmt": "2026-11-22T12:01:00"} | change
+    shop.post(a_woo_order(1, an_entry(ALL, session_id=MINE), **later), "order.updated")
+    shop.dispatch()
+    assert (len(shop.sender.requests), shop.states()[-1]) == (1, ("suppressed", "all_purposes_denied"))
+    shop.gateway.close()
