@@ -34,8 +34,8 @@ from gateway.storage.sealing import Keyring
 from gateway.storage.statements import Connection
 
 _KEY_FILE = "key"
-STORE_TIMEOUT_SECONDS = 60.0
-STORE_RESPONSE_BYTES = 67_108_864
+_STORE_TIMEOUT_SECONDS = 60.0
+_STORE_RESPONSE_BYTES = 67_108_864
 
 
 def build(
@@ -61,7 +61,7 @@ def build(
         targets=targets,
         stores={store.id: _rules(store) for store in settings.stores},
         sender=sender or make_sender(settings),
-        store_sender=make_store_sender(settings),
+        store_sender=_make_store_sender(settings),
         telling=Telling(database, targets, otlp_endpoint=settings.otlp_endpoint),
         new_id=new_id or _message_id,
         jitter=jitter or SystemRandom().random,
@@ -80,16 +80,6 @@ def make_sender(settings: Settings) -> Sender:
         timeout_seconds=settings.worker.timeout_seconds,
         allow_private=settings.worker.allow_private_destinations,
         pool_size=max(settings.worker.threads, 4),
-    )
-
-
-def make_store_sender(settings: Settings) -> Sender:
-    """Return the door to the APIs of stores: a page of orders is large, and takes a while to be put together."""
-    return Sender(
-        timeout_seconds=STORE_TIMEOUT_SECONDS,
-        allow_private=settings.worker.allow_private_destinations,
-        max_response_bytes=STORE_RESPONSE_BYTES,
-        pool_size=1,
     )
 
 
@@ -119,6 +109,16 @@ def make_key(settings: Settings) -> Settings:
     path = settings.folder / "instance" / _KEY_FILE
     key = _read_key(path) or _write_key(path)
     return replace(settings, security=replace(settings.security, key=key))
+
+
+def _make_store_sender(settings: Settings) -> Sender:
+    """Return the door to the APIs of stores: a page of orders is large, and takes a while to be put together."""
+    return Sender(
+        timeout_seconds=_STORE_TIMEOUT_SECONDS,
+        allow_private=settings.worker.allow_private_destinations,
+        max_response_bytes=_STORE_RESPONSE_BYTES,
+        pool_size=1,
+    )
 
 
 def _read_key(path: Path) -> str:

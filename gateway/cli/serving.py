@@ -66,7 +66,7 @@ class Running:
         self._worker.stop(within_seconds=within_seconds)
 
 
-def announce(settings: Settings, link: str | None) -> None:
+def _announce(settings: Settings, link: str | None) -> None:
     """Print the address of every store's webhook and of the admin pages."""
     base = settings.web.base_url
     for store in settings.stores:
@@ -92,7 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if ownership.is_sole:
             first.take_over()
         first.close()
-        announce(settings, link)
+        _announce(settings, link)
         delivering = Delivering(settings)
         _serve(settings, lambda: _served_beside(settings, delivering), processes=1)
     return 1 if delivering.is_lost else 0
@@ -106,7 +106,7 @@ def _web(arguments: argparse.Namespace) -> int:
     configure_logging()
     settings = make_key(settings)
     build(settings).close()
-    announce(settings, None)
+    _announce(settings, None)
     with TemporaryDirectory(prefix="gateway-web-") as folder:
         _serve(settings, lambda: _served(build(settings), Path(folder)), processes=WEB_PROCESSES)
     return 0

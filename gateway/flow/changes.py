@@ -48,14 +48,9 @@ def changes_of(store: StoreSettings, payloads: Iterable[Payload]) -> list[Change
     return changes
 
 
-def was_seen(row: Row | None) -> bool:
-    """Whether an order was received as such, rather than named by something else or only looked up."""
-    return row is not None and bool(row["has_order"]) and row["changed_at"] is not None
-
-
 def is_known(row: Row | None, order: Order) -> bool:
     """Whether this change, or a later one, came before."""
-    if row is None or not was_seen(row):
+    if row is None or not _was_seen(row):
         return False
     if order.updated_at is None or row["changed_at"] > order.updated_at:
         return True
@@ -67,7 +62,7 @@ def missed_webhooks(
 ) -> list[tuple[Webhook, bytes]]:
     """Return the webhooks that should have come, with their bodies; none where there is nothing to do."""
     body = write_body(change.payload)
-    status_before = row["status"] if row is not None and was_seen(row) else None
+    status_before = row["status"] if row is not None and _was_seen(row) else None
     topics = api.missed_topics(change.order, status_before)
     parsed = [parse_fetched(store, api, topic, body) for topic in topics]
     return [(webhook, body) for webhook in parsed if webhook is not None]
@@ -83,10 +78,6 @@ def refund_webhooks(
     return [(webhook, body) for webhook, body in parsed if webhook is not None]
 
 
-def _made_at(refund: Payload) -> datetime:
-    return instant_of(refund.get("created_at")) or datetime.min.replace(tzinfo=UTC)
-
-
 def parse_fetched(store: StoreSettings, api: StoreApi, topic: str, body: bytes) -> Webhook | None:
     """Read what was fetched as if its webhook had come; None where there is nothing to do."""
     reader = PLATFORMS[Platform(store.platform)]
@@ -100,3 +91,12 @@ def parse_fetched(store: StoreSettings, api: StoreApi, topic: str, body: bytes) 
 def detection_of(store: StoreSettings) -> RenewalDetection:
     """Return what marks a renewal in this store."""
     return RenewalDetection(app_ids=store.renewal_app_ids, tags=store.renewal_tags)
+
+
+def _was_seen(row: Row) -> bool:
+    """Whether an order was received as such, rather than named by something else or only looked up."""
+    return bool(row["has_order"]) and row["changed_at"] is not None
+
+
+def _made_at(refund: Payload) -> datetime:
+    return instant_of(refund.get("created_at")) or datetime.min.replace(tzinfo=UTC)

@@ -67,7 +67,7 @@ def load_context(
 
     `people` are customers by their ids, and those whose e-mail address is known by its keyed hash.
     """
-    context = Context(orders=order_rows(connection, order_keys), bodies=body_rows(connection, body_ids))
+    context = Context(orders=order_rows(connection, order_keys), bodies=_body_rows(connection, body_ids))
     named = [(row["store_id"], one) for row in context.orders.values() for one in row["subscription_ids"]]
     context.subscriptions = subscription_rows(connection, [*subscription_keys, *named])
     parents = [
@@ -75,12 +75,12 @@ def load_context(
     ]
     context.orders.update(order_rows(connection, [key for key in parents if key not in context.orders]))
     unlinked = [(row["store_id"], row["customer_id"]) for row in context.orders.values() if _is_unlinked(row)]
-    context.beginnings = beginnings_of(connection, unlinked)
+    context.beginnings = _beginnings_of(connection, unlinked)
     followed = [row for rows in context.beginnings.values() for row in rows]
     context.sessions = _sessions(connection, session_keys)
     customer_keys = [(store_id, one) for store_id, kind, one in people if kind == "customer"]
     context.customers = _customers(connection, [*customer_keys, *_buyers(context), *_owners(context)])
-    subjects = {subject for row in [*context.orders.values(), *followed] for subject in subjects_of(row)}
+    subjects = {subject for row in [*context.orders.values(), *followed] for subject in _subjects_of(row)}
     subjects |= set(people)
     subjects |= {(store_id, "order", one) for store_id, one in [*order_keys, *parents]}
     subscribers = [row for row in context.subscriptions.values() if row["customer_id"]]
@@ -97,7 +97,19 @@ def is_renewal(order: Mapping[str, object]) -> bool:
     return order["origin"] == Origin.RENEWAL or order["relation"] == Relation.RENEWAL
 
 
-def subjects_of(order: Row) -> list[Subject]:
+def newest_record_of_customer(connection: Connection, store_id: str, customer_id: str) -> Row | None:
+    """Return the order of a customer whose record was captured last."""
+    statement = (
+        select(orders)
+        .where(orders.c.store_id == store_id, orders.c.customer_id == customer_id, orders.c.consent_state == "answered")
+        .order_by(orders.c.captured_at.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).mappings().first()
+    return dict(row) if row else None
+
+
+def _subjects_of(order: Row) -> list[Subject]:
     """Return every subject whose lowerings may count for an order or for its renewals."""
     store_id = order["store_id"]
     named = [
@@ -111,7 +123,7 @@ def subjects_of(order: Row) -> list[Subject]:
     return [(store_id, kind, subject) for kind, subject in named if subject]
 
 
-def beginnings_of(connection: Connection, customer_keys: Sequence[Key]) -> dict[Key, list[Row]]:
+def _beginnings_of(connection: Connection, customer_keys: Sequence[Key]) -> dict[Key, list[Row]]:
     """Return the orders with a record by which customers' renewals go that name no subscription.
 
     These are the orders that began their subscriptions, where they are known; else the first order of each customer
@@ -128,25 +140,13 @@ def beginnings_of(connection: Connection, customer_keys: Sequence[Key]) -> dict[
     return found | _by_customer(select_rows(connection, _first_orders(dialect), {"keys": rows_parameter(others)}))
 
 
-def body_rows(connection: Connection, body_ids: Collection[int]) -> dict[int, Row]:
+def _body_rows(connection: Connection, body_ids: Collection[int]) -> dict[int, Row]:
     """Return sealed bodies by id."""
     if not body_ids:
         return {}
     dialect = connection.dialect.name
     found = select_rows(connection, _bodies(dialect), {"ids": ids_parameter(dialect, sorted(body_ids))})
     return {row["id"]: row for row in found}
-
-
-def newest_record_of_customer(connection: Connection, store_id: str, customer_id: str) -> Row | None:
-    """Return the order of a customer whose record was captured last."""
-    statement = (
-        select(orders)
-        .where(orders.c.store_id == store_id, orders.c.customer_id == customer_id, orders.c.consent_state == "answered")
-        .order_by(orders.c.captured_at.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).mappings().first()
-    return dict(row) if row else None
 
 
 def _buyers(context: Context) -> list[Key]:
