@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +14,7 @@ from gateway.errors import GatewayError, SettingsInvalid
 from gateway.settings import DEFAULT_PATH, settings_path
 
 _FAILED = 1
+_SIGNALLED: Final = 128  # what shells add to the number of the signal that ended a program
 # Which room has which command: only what is asked for is imported, so that small commands start quickly.
 _ROOMS: Final = {
     "serving": ("run", "web", "worker", "migrate"),
@@ -26,6 +28,7 @@ _ROOMS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when all is fine and 1 when it failed (argparse ends wrong use with 2)."""
+    _end_when_told()
     asked = sys.argv[1:] if arguments is None else list(arguments)
     chosen = _parser(asked[0] if asked else "").parse_args(asked)
     try:
@@ -43,6 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _end_when_told() -> None:
+    """End at SIGTERM as any process does, also as a container's first, which gets no signal that it does not handle.
+
+    Until what serves handles it: or a container that is stopped while it starts would be waited for, and killed.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(_SIGNALLED + number))
 
 
 class _Version(argparse.Action):

@@ -204,6 +204,7 @@ def refuse_taken_port(host: str, port: int, *, named: str = "web.port") -> None:
 
 def _begin(build: Callable[[], Served], parent: int) -> Front:
     die_with(parent)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves; the parent's handler would only note it
     served = build()
     _begin_directly(served.application)
     Finalize(
