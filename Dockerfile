@@ -7,12 +7,13 @@ COPY migrations migrations
 RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir '.[otlp]'
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/gateway --create-home gateway \
+RUN useradd --uid 10001 --user-group --no-log-init --home-dir /var/lib/gateway --create-home gateway \
     && install -d -o gateway -g gateway /etc/gateway/instance
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 \
-    GATEWAY_SETTINGS=/etc/gateway/settings.toml GATEWAY__WEB__HOST=0.0.0.0
-USER gateway
+    GATEWAY_SETTINGS=/etc/gateway/settings.toml GATEWAY__WEB__HOST=0.0.0.0 GATEWAY__WEB__PORT=8080
+# As a number: Kubernetes cannot tell from a name that it is not root.
+USER 10001:10001
 WORKDIR /var/lib/gateway
 # gateway run keeps its database and key here: mount it, and settings.toml beside it at /etc/gateway/settings.toml.
 VOLUME /etc/gateway/instance
