@@ -1,6 +1,6 @@
 """What dispatch reads of a batch: bodies, orders, the orders that began their subscriptions, and lowerings."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -76,19 +76,11 @@ def load_context(
     context.orders.update(order_rows(connection, [key for key in parents if key not in context.orders]))
     unlinked = [(row["store_id"], row["customer_id"]) for row in context.orders.values() if _is_unlinked(row)]
     context.beginnings = _beginnings_of(connection, unlinked)
-    followed = [row for rows in context.beginnings.values() for row in rows]
     context.sessions = _sessions(connection, session_keys)
     customer_keys = [(store_id, one) for store_id, kind, one in people if kind == "customer"]
     context.customers = _customers(connection, [*customer_keys, *_buyers(context), *_owners(context)])
-    subjects = {subject for row in [*context.orders.values(), *followed] for subject in _subjects_of(row)}
-    subjects |= set(people)
-    subjects |= {(store_id, "order", one) for store_id, one in [*order_keys, *parents]}
-    subscribers = [row for row in context.subscriptions.values() if row["customer_id"]]
-    subjects |= {
-        (row["store_id"], kind, row["customer_id"]) for row in subscribers for kind in ("customer", "renewals")
-    }
-    subjects |= {(store_id, "subscription", subscription_id) for store_id, subscription_id in context.subscriptions}
-    context.lowerings = lowerings_of(connection, sorted(subjects))
+    asked = [(store_id, "order", order_id) for store_id, order_id in [*order_keys, *parents]]
+    context.lowerings = lowerings_of(connection, sorted({*people, *asked, *_subjects(context)}))
     return context
 
 
@@ -107,6 +99,18 @@ def newest_record_of_customer(connection: Connection, store_id: str, customer_id
     )
     row = connection.execute(statement).mappings().first()
     return dict(row) if row else None
+
+
+def _subjects(context: Context) -> Iterator[Subject]:
+    """Every subject whose lowerings may count for what was read."""
+    followed = [row for rows in context.beginnings.values() for row in rows]
+    for row in [*context.orders.values(), *followed]:
+        yield from _subjects_of(row)
+    for (store_id, subscription_id), row in context.subscriptions.items():
+        yield store_id, "subscription", subscription_id
+        if row["customer_id"]:
+            yield store_id, "customer", row["customer_id"]
+            yield store_id, "renewals", row["customer_id"]
 
 
 def _subjects_of(order: Row) -> list[Subject]:
