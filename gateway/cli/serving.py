@@ -103,13 +103,23 @@ def _web(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments.settings)
     _refuse_sqlite(settings, "web")
     refuse_taken_port(settings.web.host, settings.web.port)
-    configure_logging()
-    settings = make_key(settings)
-    build(settings).close()
-    _announce(settings, None)
-    with TemporaryDirectory(prefix="gateway-web-") as folder:
+    with _scratch() as folder:
+        configure_logging()
+        settings = make_key(settings)
+        build(settings).close()
+        _announce(settings, None)
         _serve(settings, lambda: _served(build(settings), Path(folder)), processes=WEB_PROCESSES)
     return 0
+
+
+def _scratch() -> "TemporaryDirectory[str]":
+    """Make the folder in which the processes of one server tell each other what they counted."""
+    try:
+        return TemporaryDirectory(prefix="gateway-web-")
+    except OSError as error:
+        raise StartRefused(
+            "gateway web needs a folder for temporary files; make /tmp writable, or set TMPDIR"
+        ) from error
 
 
 def _worker(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import load_settings
-from tests.cli.places import ROOT, Place
+from tests.cli.places import ROOT, Place, free_port
 
 UNITS = sorted((ROOT / "docs" / "systemd").glob("*.service"))
 DOCKERFILE, COMPOSE = ((ROOT / name).read_text("utf-8") for name in ("Dockerfile", "compose.yaml"))
@@ -42,6 +43,16 @@ def test_settings_that_are_overridden_are_known(tmp_path: Path) -> None:
 
     assert load_settings(tmp_path / "settings.toml", named).web.host == "0.0.0.0"
     assert len(named) == 5
+
+
+def test_a_web_server_that_can_write_nowhere_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "read-only"))
+    place = Place(folder=tmp_path, port=0)
+    place.write(f'[web]\nport = {free_port()}\n[database]\nurl = "postgresql+psycopg://u:p@127.0.0.1:1/db"\n')
+
+    assert place.run("web").err == (
+        "gateway: gateway web needs a folder for temporary files; make /tmp writable, or set TMPDIR\n"
+    )
 
 
 @pytest.fixture
