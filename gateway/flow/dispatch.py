@@ -12,7 +12,7 @@ from gateway.deliver.retry import attempts_since, next_attempt
 from gateway.flow.deciding import Deciding
 from gateway.flow.outbound import Outbound, build_outbound, pass_on
 from gateway.flow.parts import Parts, StoreRules, Target
-from gateway.ingest.body import read_body
+from gateway.ingest.body import read_body, write_body
 from gateway.model.decision import Action, Decision, Reason
 from gateway.model.delivery import DeliveryKind, DeliveryState, Outcome, OutcomeKind, Parcel
 from gateway.model.order import TopicGroup
@@ -73,8 +73,8 @@ class Dispatch:
     def _prepare(self, claimed: Sequence[Claimed]) -> list[Settled | Prepared]:
         now = self._database.now()
         context, decided = self._database.read(lambda connection: self._decide_all(connection, claimed, now))
-        payloads: dict[int, dict[str, object]] = {}
-        return [self._prepared(context, one, payloads, now) for one in decided]
+        rebuilt = _Rebuilt()
+        return [self._prepared(context, one, rebuilt, now) for one in decided]
 
     def send(self, prepared: Prepared) -> Settled:
         """Make one attempt over the network; what was called back since it was decided is decided once more."""
@@ -149,9 +149,7 @@ class Dispatch:
 
     # --- building ---------------------------------------------------------------------------------------------
 
-    def _prepared(
-        self, context: Context, one: _Decided, payloads: dict[int, dict[str, object]], now: datetime
-    ) -> Settled | Prepared:
+    def _prepared(self, context: Context, one: _Decided, rebuilt: "_Rebuilt", now: datetime) -> Settled | Prepared:
         decision, claimed = one.decision, one.claimed
         self._telling.decided(claimed, decision)
         if decision.action is Action.HOLD:
@@ -159,7 +157,7 @@ class Dispatch:
         if decision.action is Action.SUPPRESS:
             return self._suppressed(one)
         try:
-            return self._built(context, one, payloads)
+            return self._built(context, one, rebuilt)
         except CannotOpen:
             self._telling.key_missing(claimed)
             return self._ended(one, DeliveryState.DUE, next_at=now + _KEY_MISSING_RETRY, reason="key_missing")
@@ -167,7 +165,7 @@ class Dispatch:
             self._telling.failed(claimed, error)
             return self._ended(one, DeliveryState.FAILED, reason=_BUG)
 
-    def _built(self, context: Context, one: _Decided, payloads: dict[int, dict[str, object]]) -> Settled | Prepared:
+    def _built(self, context: Context, one: _Decided, rebuilt: "_Rebuilt") -> Settled | Prepared:
         claimed = one.claimed
         sealed = context.bodies.get(claimed.body_id or 0)
         if sealed is None:
@@ -176,19 +174,13 @@ class Dispatch:
         prepared = partial(Prepared, claimed=claimed, target=one.target, decision=one.decision, as_of=one.as_of)
         if one.is_off:
             return prepared(body=raw, detail=_detail(one.decision))
-        outbound = pass_on(one.decision, raw) or self._rebuilt(one, raw, payloads)
+        store = self._parts.stores[claimed.store_id]
+        outbound = pass_on(one.decision, raw) or rebuilt.outbound(one, raw, store)
         detail = _detail(one.decision, outbound)
         if outbound.leaks:
             self._telling.leaked(claimed, outbound.leaks)
             return self._ended(one, DeliveryState.LEAK, reason="leak", detail=detail)
         return prepared(body=outbound.body, detail=detail)
-
-    def _rebuilt(self, one: _Decided, raw: bytes, payloads: dict[int, dict[str, object]]) -> Outbound:
-        body_id = one.claimed.body_id or 0
-        payload = payloads.get(body_id) or read_body(raw)
-        payloads[body_id] = payload
-        store = self._parts.stores[one.claimed.store_id]
-        return build_outbound(one.decision, payload, _shape(store, one.claimed), store.rules)
 
     def _suppressed(self, one: _Decided) -> Settled:
         is_event = one.claimed.kind == DeliveryKind.EVENT
@@ -248,6 +240,24 @@ class Dispatch:
         since = attempts_since(first_at, started_at, number)
         delay = next_attempt(outcome, since, first_at, ended_at, self._parts.horizon, self._parts.jitter())
         return (DeliveryState.FAILED, None) if delay is None else (DeliveryState.DUE, ended_at + delay)
+
+
+class _Rebuilt:
+    """What was rebuilt for one batch: destinations that may be told the same of an order get the same bytes."""
+
+    def __init__(self) -> None:
+        self._payloads: dict[int, dict[str, object]] = {}
+        self._outbound: dict[tuple[object, ...], Outbound] = {}
+
+    def outbound(self, one: _Decided, raw: bytes, store: StoreRules) -> Outbound:
+        """Return what may leave of a body by a decision; of the same body by the same one it is built once."""
+        body_id, decision = one.claimed.body_id or 0, one.decision
+        told = (body_id, decision.action, decision.strip, write_body(decision.consent or {}))
+        if told not in self._outbound:
+            payload = self._payloads.get(body_id) or read_body(raw)
+            self._payloads[body_id] = payload
+            self._outbound[told] = build_outbound(decision, payload, _shape(store, one.claimed), store.rules)
+        return self._outbound[told]
 
 
 def _last_call_back(connection: Connection, _now: datetime) -> str:

@@ -1,16 +1,19 @@
 """Bodies that cannot be sent: of a key that is not at hand, gone, or of no shape that anybody knows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, delete, update
 
+from gateway.flow.dispatch import Prepared
 from gateway.model.renewal import Renewal
+from gateway.settings import DestinationSettings
 from gateway.storage.sealing import CannotOpen
 from gateway.storage.tables import bodies, deliveries, orders, renewals
-from tests.shops import ALL, Shop, a_woo_order, an_entry
+from tests.shops import ALL, Shop, a_woo_order, an_entry, open_shop, settings_for
 
 Open = Callable[..., Shop]
 
@@ -47,6 +50,23 @@ def test_body_that_cannot_be_read_fails_and_is_not_sent(open_: Open) -> None:
     change_bodies(shop, sealed=shop.gateway.keyring.seal(b"no JSON", purpose="body"))
     shop.dispatch()
     assert (shop.states(), shop.sender.requests) == ([("failed", "internal_error")], [])
+
+
+def test_destinations_that_serve_the_same_get_what_was_rebuilt_once(sqlite_url: str) -> None:
+    served = {"ads": ("marketing",), "mail": ("marketing",), "statistics": ("analytics",)}
+    sinks = tuple(
+        DestinationSettings(id=name, url=f"https://{name}.example/", topics=("orders",), purposes=purposes)
+        for name, purposes in served.items()
+    )
+    shop = open_shop(replace(settings_for(sqlite_url, mode="suppress"), destinations=sinks))
+    shop.post(a_woo_order(1, an_entry({"analytics": False, "marketing": True})))
+    shop.post(a_woo_order(2, an_entry({"analytics": True, "marketing": False})))
+    sent = [one for one in shop.decided() if isinstance(one, Prepared)]
+    ads, mail, statistics = sorted(sent, key=lambda one: one.claimed.destination_id)
+    shop.gateway.close()
+
+    assert [one.claimed.order_id for one in (ads, mail, statistics)] == ["1", "1", "2"]
+    assert ads.body is mail.body
 
 
 def test_delivery_that_a_bug_keeps_back_is_tried_like_any_other(open_: Open) -> None:
