@@ -222,5 +222,6 @@ def _tell(scene: _Scene, told: Told, session: SessionConsent | None) -> None:
     if evidence is not None:
         # What the session says as a whole: a grant that came late must not reach its orders either.
         tell_orders(connection, replace(told, evidence=evidence), scene.along, is_named=False)
-    if not scene.named:
+    may_follow = bool(told.denied and one.signal.subject.checkout_token)
+    if may_follow or not scene.named:
         park_for(connection, told, [one_hash for one_hash in (one.key_hash, one.id_hash) if one_hash])

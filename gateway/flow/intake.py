@@ -28,7 +28,7 @@ from gateway.storage.signals import call_back
 from gateway.storage.statements import Connection, Row
 from gateway.storage.streams import lock_streams
 from gateway.storage.subscriptions import has_subscriptions, record_subscriptions
-from gateway.storage.webhooks import Before, Ids, insert_webhooks, look_before, take_parked, write_batch
+from gateway.storage.webhooks import Before, Ids, insert_webhooks, look_before, write_batch
 
 Key = tuple[str, str]  # store id, and order id or the webhook's own key
 
@@ -208,7 +208,7 @@ def _freezes_at(item: Intake, order: Order, row: Row) -> datetime:
 
 
 def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: datetime) -> None:
-    parked = [one for key_hash in item.key_hashes for one in batch.before.parked.get((item.store_id, key_hash), [])]
+    parked = batch.before.parked_for(item.order_key, item.key_hashes)
     heard = [one for one in parked if not _is_about_parent(order, row, one[0])]
     for evidence, channel in parked:
         denied = denied_categories(evidence) if _is_about_parent(order, row, evidence) else ()
@@ -341,7 +341,6 @@ def _write(connection: Connection, batch: _Batch, accepted: Sequence[Intake]) ->
         bodies=[_body_row(item, batch) for item in taken],
         deliveries=delivery_rows(connection, new, batch.before.busy, now=taken[0].received_at) if taken else (),
     )
-    take_parked(connection, [key[:2] for key in keys if key[:2] in batch.before.parked])
     if batch.left:
         batch.lowerings += kept_lowerings(connection, batch.left, accepted[0].received_at)
     lower(connection, batch.lowerings)

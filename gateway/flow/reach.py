@@ -88,7 +88,7 @@ def lower_subject(
 
 
 def park_for(connection: Connection, told: Told, key_hashes: Sequence[str]) -> None:
-    """Keep the signal for an order that its webhook has not brought yet."""
+    """Keep the signal for orders that no webhook has brought yet."""
     keys = [(told.store_id, one) for one in key_hashes]
     wait = REFUSAL_PARKED_FOR if denied_categories(told.evidence) else PARKED_FOR
     park(connection, keys, told.record_id, told.at + wait)

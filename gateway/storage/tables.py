@@ -261,7 +261,7 @@ customers = Table(
     Column("updated_at", Instant, nullable=False),
 )
 
-# Signals for an order that is not there yet, under the keyed hash of its order key, checkout token, or its id.
+# Signals for orders that are not there yet, under the keyed hash of order key, token or id.
 parked = Table(
     "parked",
     metadata,

@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Insert, Select, bindparam, delete, func, insert, literal_column, select
+from sqlalchemy import Connection, Insert, Select, and_, bindparam, func, insert, literal_column, select
 
 from gateway.model.consent import Channel, Evidence
 from gateway.storage.bulk import Row, change_together, insert_returning, select_together
@@ -16,7 +17,7 @@ from gateway.storage.driver import fetch
 from gateway.storage.lists import rows_parameter, select_by_rows
 from gateway.storage.queue import APPEND, Stream, busy_of, busy_wanted
 from gateway.storage.sessions import evidence_of_visits, visits_wanted
-from gateway.storage.statements import insert_ignoring_of, insert_of, is_among, upsert, upsert_of
+from gateway.storage.statements import insert_ignoring_of, insert_of, upsert, upsert_of
 from gateway.storage.tables import Instant, bodies, order_keys, orders, parked, records, webhooks
 
 Key = tuple[str, str]  # store id and the id or hash
@@ -25,6 +26,7 @@ OrderKey = tuple[str, str, str]  # store id, key hash and order id
 
 _KEY: Final = ("store_id", "key_hash", "order_id")
 _KEEP: Final = ("seen_at",)
+_PARKED: Final = itemgetter("id", "key_hash")
 _ADD_BODIES: Final = insert(bodies).inline()  # under ids that were given out before
 _NUMBER_BODIES: Final = insert(bodies).returning(bodies.c.id)
 _LAST_IDS: Final = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('bodies', 'records')"
@@ -37,14 +39,28 @@ class Ids(NamedTuple):
     record: int
 
 
+class Parked(NamedTuple):
+    """A signal that waits under a key; the orders that were known by that key have heard it."""
+
+    evidence: Evidence
+    channel: Channel
+    heard_by: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
     """What was there before a batch: orders, parked signals oldest first, what sessions say, streams that are busy."""
 
     orders: dict[Key, Row] = field(default_factory=dict)
-    parked: dict[Key, list[tuple[Evidence, Channel]]] = field(default_factory=dict)
+    parked: dict[Key, list[Parked]] = field(default_factory=dict)
     sessions: dict[Key, Evidence] = field(default_factory=dict)
     busy: frozenset[Stream] = frozenset()
+
+    def parked_for(self, order: Key, key_hashes: Sequence[str]) -> list[tuple[Evidence, Channel]]:
+        """Return what was said by an order's keys before it was known by them."""
+        store_id, order_id = order
+        found = (one for key_hash in key_hashes for one in self.parked.get((store_id, key_hash), ()))
+        return [(one.evidence, one.channel) for one in found if order_id not in one.heard_by]
 
 
 def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> dict[Key, Ids]:
@@ -85,12 +101,6 @@ def look_before(
     )
 
 
-def take_parked(connection: Connection, keys: Sequence[Key]) -> None:
-    """Remove signals that have reached their order."""
-    if keys:
-        connection.execute(delete(parked).where(is_among((parked.c.store_id, parked.c.key_hash), keys)))
-
-
 def put_orders(connection: Connection, rows: Sequence[Row]) -> None:
     """Write rows of the order table whole."""
     upsert(connection, orders, rows, keep=_KEEP)
@@ -123,11 +133,13 @@ def add_bodies(connection: Connection, rows: Sequence[Row]) -> list[int]:
     return sorted(row[0] for row in insert_returning(connection, _NUMBER_BODIES, rows))  # numbers rise in order
 
 
-def _parked_of(rows: Sequence[Row]) -> dict[Key, list[tuple[Evidence, Channel]]]:
-    found: dict[Key, list[tuple[Evidence, Channel]]] = {}
-    for row in sorted(rows, key=itemgetter("id")):
-        one = (evidence_of(row), Channel(row["channel"]))
-        found.setdefault((row["store_id"], row["key_hash"]), []).append(one)
+def _parked_of(rows: Sequence[Row]) -> dict[Key, list[Parked]]:
+    found: dict[Key, list[Parked]] = {}
+    for _, told in groupby(sorted(rows, key=_PARKED), key=_PARKED):
+        each = list(told)
+        heard_by = frozenset(row["known_order"] for row in each if row["known_order"] is not None)
+        one = Parked(evidence_of(each[0]), Channel(each[0]["channel"]), heard_by)
+        found.setdefault((each[0]["store_id"], each[0]["key_hash"]), []).append(one)
     return found
 
 
@@ -144,8 +156,10 @@ def _last_ids(connection: Connection) -> tuple[int, int]:
 @cache
 def _parked(dialect: str) -> Select[Any]:
     told = [column for column in records.c if column.name != "sealed"]
-    waiting = select(parked.c.key_hash, *told).join(records, records.c.id == parked.c.record_id)
-    in_time = waiting.where(parked.c.expires_at > bindparam("now", type_=Instant))
+    is_known = and_(order_keys.c.store_id == parked.c.store_id, order_keys.c.key_hash == parked.c.key_hash)
+    waiting = select(parked.c.key_hash, order_keys.c.order_id.label("known_order"), *told)
+    joined = waiting.join(records, records.c.id == parked.c.record_id).outerjoin(order_keys, is_known)
+    in_time = joined.where(parked.c.expires_at > bindparam("now", type_=Instant))
     return select_by_rows(dialect, in_time, (parked.c.store_id, parked.c.key_hash))
 
 

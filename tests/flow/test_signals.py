@@ -170,7 +170,6 @@ def test_answer_before_the_order_is_parked_until_its_webhook(open_anywhere: Open
     visitor.shop.dispatch()
 
     assert [payload["consent"]["status"] for payload in visitor.shop.sender.payloads] == ["recorded", "recorded"]
-    assert rows(visitor, parked) == []
 
 
 def test_order_updated_before_created_waits_once_and_hears_the_late_answer(open_: Open) -> None:
@@ -211,7 +210,43 @@ def test_refusal_by_a_token_reaches_every_order_that_carries_it(any_url: str) ->
     visitor.shop.gateway.close()
 
 
-def a_cart_order(number: int) -> dict[str, Any]:
+@pytest.mark.parametrize("there", [0, 1])
+def test_refusal_by_a_token_reaches_orders_that_are_yet_to_carry_it(any_url: str, there: int) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
+    for number in range(1, 1 + there):
+        visitor.shop.post(a_cart_order(number), "orders/create")
+    visitor.says(session_id=None, state="answered", categories=NONE, checkout_token="cart-1")
+    for number in range(1 + there, 4):
+        visitor.shop.clock.pass_by(minutes=1)
+        visitor.shop.post(a_cart_order(number), "orders/create")
+    visitor.shop.dispatch()
+    assert [visitor.shop.order(number)["effective"]["applied"]["marketing"] for number in (1, 2, 3)] == [False] * 3
+    assert visitor.shop.sender.requests == []
+    visitor.shop.gateway.close()
+
+
+def test_grant_by_a_token_opens_every_order_that_carries_it(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify", unknown="deny")))
+    visitor.says(session_id=None, state="answered", categories=ALL, checkout_token="cart-1")
+    for number in (1, 2):
+        visitor.shop.post(a_cart_order(number, note_attributes=[]), "orders/create")
+    visitor.shop.dispatch()
+    assert [state for state, _ in visitor.shop.states()] == ["delivered"] * 2
+    visitor.shop.gateway.close()
+
+
+def test_order_hears_what_was_parked_for_it_once(any_url: str) -> None:
+    visitor = Visitor(open_shop(settings_for(any_url, "shopify")))
+    visitor.shop.post(a_cart_order(1), "orders/create")
+    visitor.says(session_id=None, state="answered", categories=NONE, checkout_token="cart-1")
+    lowered = visitor.shop.order(1)["effective"]["lowered"]
+    visitor.shop.clock.pass_by(minutes=1)
+    visitor.shop.post(a_cart_order(1, financial_status="refunded"), "orders/updated")
+    assert visitor.shop.order(1)["effective"]["lowered"] == lowered
+    visitor.shop.gateway.close()
+
+
+def a_cart_order(number: int, **changes: Any) -> dict[str, Any]:
     return {
         "id": number,
         "order_number": 1000 + number,
@@ -223,7 +258,7 @@ def a_cart_order(number: int) -> dict[str, Any]:
         "checkout_token": f"checkout-{number}",
         "cart_token": "cart-1",
         "financial_status": "paid",
-    }
+    } | changes
 
 
 def test_parked_signal_is_forgotten_after_an_hour(open_anywhere: Open) -> None:
