@@ -74,16 +74,20 @@ def _heard(
     source = evidence.source.value
     before = known.by_source.get(source, Said(source=evidence.source, received_at=now))
     is_newer = _is_newer(before, evidence, seq)
-    is_replaced = is_newer and evidence.state is SignalState.ANSWERED
+    is_answer = evidence.state is SignalState.ANSWERED
+    is_replaced = is_newer and is_answer
+    told = {category: _told(evidence, category, silence) for category in GATING}
+    # A banner that is shown again makes nothing that was said before it any younger.
+    is_said = source not in known.by_source or is_answer or SessionState.DENIED in told.values()
     said = Said(
         source=evidence.source,
-        states={c: _next(before.state(c), _told(evidence, c, silence), evidence.state, is_newer) for c in GATING},
+        states={c: _next(before.state(c), told[c], evidence.state, is_newer) for c in GATING},
         choices=evidence.choices if is_replaced else before.choices.strictest_with(_denials(evidence.choices)),
         seq=max((one for one in (before.seq, seq) if one is not None), default=None),
         gpc=evidence.gpc or (before.gpc and not is_replaced),
         basis=evidence.basis if is_replaced or source not in known.by_source else before.basis,
-        captured_at=(evidence.captured_at or before.captured_at) if is_newer else before.captured_at,
-        received_at=now,
+        captured_at=evidence.captured_at if is_said and is_newer else before.captured_at,
+        received_at=now if is_said else before.received_at,
     )
     return _with(known, source, said)
 

@@ -98,6 +98,24 @@ def test_grant_captured_before_a_denial_of_the_same_source_is_late() -> None:
     assert states(heard(granted, denied)) == "denied denied"
 
 
+def test_answer_without_a_time_was_given_when_it_was_received() -> None:
+    known = heard(said("no", "no", captured_at=NOW - timedelta(days=9)), said("yes", "yes"))
+    assert (states(known), known.given_at) == ("granted granted", NOW + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("given_at", [None, NOW - timedelta(days=9)])
+def test_banner_that_is_shown_again_makes_no_grant_younger(given_at: datetime | None) -> None:
+    known = heard(said("yes", "yes", captured_at=given_at), shown(), shown(captured_at=NOW + timedelta(seconds=1)))
+    assert (states(known), known.given_at) == ("granted granted", given_at or NOW)
+
+
+def test_grant_given_before_an_objection_without_a_time_is_late() -> None:
+    objection = with_gpc(shown())
+    known = heard(said("yes", "yes", captured_at=NOW - timedelta(days=9)), objection)
+    known = hear_session(known, said("yes", "yes", captured_at=NOW - timedelta(seconds=5)), None, NOW)
+    assert known.state(Category.MARKETING) is SessionState.DENIED
+
+
 def test_withdrawal_takes_back_only_its_categories() -> None:
     known = withdraw(heard(said("yes", "yes")), [Category.MARKETING, Category.SALE_OF_DATA], NOW)
     assert states(known) == "denied granted"
