@@ -198,7 +198,7 @@ def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewal
     """What was received after the freezing of the record that counts; without a record, all that is known.
 
     A withdrawal that names the order itself was made after it, also when it comes before the order's webhook; what
-    names its customer or e-mail address counts when it came after the order and its answer. So does all that came
+    names its customer or e-mail address counts when it came after the order's answer. So does all that came
     after an answer which reached its order when that was frozen already.
     """
     store_id = row["store_id"]
@@ -218,18 +218,31 @@ def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewal
         for subscription_id in one["subscription_ids"] if with_renewals else ():
             found += context.lowerings.get((store_id, "subscription", subscription_id), [])
     late = [*of_people, *found] if counting is not None and counting["given_after"] else of_people
+    late = _not_given_anew(context, counting, late) if counting is not None else []
     return [*withdrawn, *_after([*found, *of_people], since), *_meanwhile(late, counting, since)]
+
+
+def _not_given_anew(context: Context, row: Row, lowerings: Sequence[Lowering]) -> list[Lowering]:
+    """What was taken back, but for what the customer's stored choice had given once more when the order was placed."""
+    customer = context.customers.get((row["store_id"], row["customer_id"] or ""))
+    stored = customer_evidence(customer) if customer else None
+    given_at = stored.captured_at if stored else None
+    if stored is None or given_at is None or row["placed_at"] is None or given_at > row["placed_at"]:
+        return list(lowerings)
+    given = [category for category in GATING if stored.choices.of(category) is Choice.GRANTED]
+    return [one for one in lowerings if one.category not in given or one.at > given_at]
 
 
 def _meanwhile(lowerings: Sequence[Lowering], counting: Row | None, since: datetime | None) -> list[Lowering]:
     """What a person took back of a record after giving it, but before the record reached its order and froze it.
 
-    A webhook comes a minute after its order, and the entry perhaps with the next one.
+    A webhook comes a minute after its order, and the entry perhaps with the next one. A browser that was not asked
+    again says with an order what its shopper has taken back elsewhere since.
     """
     recorded = order_consent_of(counting).recorded if lowerings and counting is not None else None
     if counting is None or recorded is None or since is None:
         return []
-    given_at = max(filter(None, (counting["placed_at"], recorded.captured_at)), default=since)
+    given_at = recorded.captured_at or counting["placed_at"] or since
     taken = [one for one in lowerings if given_at < one.at <= since]
     return [one for one in taken if recorded.choices.of(one.category) is Choice.GRANTED]
 

@@ -171,15 +171,39 @@ def test_person_who_withdraws_before_the_webhook_of_their_order_comes_has_withdr
     assert shop.order(1)["effective"]["lowered"]["marketing"]["by"] == "withdrawal"
 
 
+@pytest.mark.parametrize(("answered", "is_granted"), [("11:59:00", False), ("12:00:20", True)])
 @pytest.mark.parametrize("named", PEOPLE)
-def test_person_who_withdrew_before_an_order_may_grant_with_it(open_: Open, named: str) -> None:
+def test_person_who_withdrew_before_an_order_may_grant_anew_with_it(
+    open_: Open, named: str, answered: str, *, is_granted: bool
+) -> None:
     shop = open_()
     Visitor(shop).withdraws(**{named: PEOPLE[named]})
     shop.clock.pass_by(seconds=60)
-    shop.post(a_woo_order(1, GRANTED, customer_id=7, date_created_gmt="2026-11-22T12:00:30"))
+    shop.post(a_late_order(answered))
     shop.dispatch()
 
-    assert shop.states() == [("delivered", "all_granted")]
+    assert shop.states() == [("delivered", "all_granted") if is_granted else ("suppressed", "all_purposes_denied")]
+
+
+@pytest.mark.parametrize(("again_after", "is_granted"), [(20, True), (300, False)])
+def test_answer_of_old_counts_once_the_customer_has_given_anew_before_the_order(
+    open_: Open, again_after: int, *, is_granted: bool
+) -> None:
+    shop = open_()
+    visitor = Visitor(shop)
+    visitor.withdraws(customer_id="7")
+    shop.clock.pass_by(seconds=again_after)
+    visitor.is_said(customer_id="7", categories=ALL)
+    shop.clock.pass_by(seconds=300)
+    shop.post(a_late_order("11:59:00"))
+    shop.dispatch()
+
+    assert [state for state, _ in shop.states()] == ["delivered" if is_granted else "suppressed"]
+
+
+def a_late_order(answered: str) -> dict[str, Any]:
+    entry = an_entry(ALL, captured_at=f"2026-11-22T{answered}Z")
+    return a_woo_order(1, entry, customer_id=7, date_created_gmt="2026-11-22T12:00:30")
 
 
 def test_customer_who_denies_with_their_order_is_not_lowered_as_well(open_: Open) -> None:
