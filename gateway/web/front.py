@@ -23,10 +23,14 @@ from gateway.web.errors import Told, http_answer, not_recorded, rejected
 MOST_UNDER_WAY: Final = 1024  # webhooks at a time
 _PATH: Final = "/webhooks/"
 _BARE: Final = ("GET", "HEAD", "OPTIONS")  # a body would mean nothing
+_PAGES: Final = "/admin/"  # people wait for them, and some ask for much
+_HEALTH: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_HEALTH_THREADS: Final = 8  # made as they are needed
 LARGE_WEBHOOKS: Final = 32  # held at a time
 _LARGE_OTHERS: Final = 8
 LOOK_EVERY_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 4.0  # stores give up after five; what is recorded after that is a duplicate when it comes again
+_LATE: Final = "the database does not answer in time; send it again"
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -34,12 +38,21 @@ class Front:
     """Answers `POST /webhooks/{store_id}` and hands everything else to the application behind it."""
 
     def __init__(
-        self, gateway: Gateway, application: Application, *, threads: int, patience: Patience | None = None
+        self,
+        gateway: Gateway,
+        application: Application,
+        *,
+        threads: int,
+        patience: Patience | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """Stand before `application`, which gets so many `threads`; they are made as they are needed."""
         self.gateway = gateway
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._behind = Behind(application, self._threads)
+        # Whoever watches the process is answered also where every other thread waits for the database.
+        self._health = Behind(application, ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health"))
+        self._answer_seconds = answer_seconds
         self._look = Look(gateway.look_around)
         patience = patience or Patience()
         self._webhooks, self._others = Room(LARGE_WEBHOOKS, patience), Room(_LARGE_OTHERS, patience)
@@ -64,7 +77,7 @@ class Front:
 
     def not_in_time(self, store_id: str) -> NotRecorded:
         """Tell of a webhook that the database takes too long to record, and return what its sender is told."""
-        late = NotRecorded("the database does not answer in time; send it again")
+        late = NotRecorded(_LATE)
         self.gateway.telling.refused(store_id, late)
         return late
 
@@ -89,7 +102,7 @@ class Front:
             self.gateway.telling.timed_out(store_id)
             raise
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 return await self._taken_in(store_id, headers, sent)
         except TimeoutError:
             raise self.not_in_time(store_id) from None
@@ -112,7 +125,19 @@ class Front:
                 sent = b"" if is_bare else await body.read(headers, receive, most_bytes=self.most_bytes)
             except (BodyTooLarge, NotRecorded, HTTPException) as error:
                 return as_answer(refused(error))
-            return await self._behind.answer(scope, headers, sent)
+            return await self._answered_behind(scope, headers, sent)
+
+    async def _answered_behind(self, scope: Scope, headers: Headers, sent: bytes) -> Answer:
+        path: str = scope["path"]
+        if path in _HEALTH:
+            return await self._health.answer(scope, headers, sent)
+        try:
+            async with asyncio.timeout(None if path.startswith(_PAGES) else self._answer_seconds):
+                return await self._behind.answer(scope, headers, sent)
+        except TimeoutError:
+            late = not_recorded(NotRecorded(_LATE))
+            self.gateway.telling.request_refused("", "front", late[0]["status"])
+            return as_answer(late)
 
 
 class Look:

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.errors import NotRecorded
+from gateway.storage.statements import Connection
 from gateway.telemetry import Tracer
 from gateway.telemetry.exporting import Exporting
 from gateway.web import create_app, create_front
@@ -22,6 +23,7 @@ from tests.web.asking import GONE, Asked, a_post, ask, piece, pieces
 from tests.web.test_webhooks_http import woo_headers
 
 MOST_BYTES = 2 * LARGE
+CONSENT = "/consent/acme"
 
 
 @pytest.fixture
@@ -229,6 +231,58 @@ def test_everything_else_goes_to_the_application_behind(front: Front) -> None:
     assert (health.code, health.told) == (200, {"status": "ok"})
     assert (refused.code, "POST" in refused.answer_headers["allow"]) == (405, True)
     assert (too_large.code, too_large.told["status"], too_large.taken) == (413, "too_large", 0)
+
+
+@pytest.fixture
+def held_up(shop: Shop) -> Iterator[None]:
+    """A database that takes nothing for the time being."""
+    is_held, may_go_on = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        is_held.set()
+        assert may_go_on.wait(20)
+
+    holding = threading.Thread(target=shop.gateway.database.write, args=(hold,))
+    holding.start()
+    assert is_held.wait(20)
+    yield
+    may_go_on.set()
+    holding.join()
+
+
+def a_denial() -> Asked:
+    return a_post(b'{"session_id": "session-0000000000000001", "categories": {"marketing": false}}', {}, path=CONSENT)
+
+
+@pytest.mark.usefixtures("held_up")
+def test_whatever_the_database_takes_too_long_for_is_to_be_sent_again(shop: Shop) -> None:
+    front = Front(shop.gateway, create_app(shop.gateway), threads=2, answer_seconds=0.05)
+    denials = [a_denial() for _ in range(6)]
+
+    ask(front, *denials)
+
+    assert {(one.code, one.told["status"]) for one in denials} == {(503, "not_recorded")}
+    assert int(denials[0].answer_headers["retry-after"]) > 0
+    assert b'{door="front",status="not_recorded",store=""} 6' in shop.gateway.telling.metrics.counted()
+
+
+@pytest.mark.usefixtures("held_up")
+def test_health_waits_for_nobody_who_waits_for_the_database(front: Front) -> None:
+    health, metrics = (Asked(path, method="GET") for path in ("/healthz", "/metrics"))
+
+    asyncio.run(_beside(front, [a_denial() for _ in range(6)], health, metrics))
+
+    assert (health.code, metrics.code) == (200, 200)
+
+
+@pytest.mark.usefixtures("held_up")
+def test_page_may_take_as_long_as_it_needs(shop: Shop) -> None:
+    front = Front(shop.gateway, create_app(shop.gateway), threads=1, answer_seconds=0.0)
+    page = Asked("/admin/sign-in", method="GET")
+
+    ask(front, page)
+
+    assert page.code == 200
 
 
 def test_one_look_serves_many_and_one_that_fails_is_told_to_all_who_waited() -> None:
