@@ -5,9 +5,10 @@ What lies in the database is read when it is asked for, so any one process tells
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +24,7 @@ from prometheus_client.registry import Collector
 
 M = TypeVar("M", Counter, Histogram)
 
+_READ_SECONDS: Final = 8.0  # Prometheus gives up after ten, and then has nothing at all
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _ATTEMPT_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FIRST_ATTEMPT_SECONDS = (*_ATTEMPT_SECONDS, 60, 120, 300, 900, 3600)
@@ -57,9 +59,9 @@ class Metrics:
         self._count_engine()
         ProcessCollector(registry=self.registry)
 
-    def watch(self, read: Callable[[], Backlog]) -> None:
+    def watch(self, read: Callable[[], Backlog], *, within_seconds: float = _READ_SECONDS) -> None:
         """Read the backlog by `read` whenever the metrics are asked for; once."""
-        self._asked.register(_BacklogCollector(read, self.errors))
+        self._asked.register(_BacklogCollector(read, self.errors, within_seconds))
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
@@ -121,19 +123,23 @@ class Metrics:
 
 
 class _BacklogCollector(Collector):
-    """Gauges that are read, not kept; when reading fails they are absent and an error is counted."""
+    """Gauges that are read, not kept; when reading fails or hangs they are absent and an error is counted."""
 
-    def __init__(self, read: Callable[[], Backlog], errors: Counter) -> None:
+    def __init__(self, read: Callable[[], Backlog], errors: Counter, within_seconds: float) -> None:
         self._read = read
         self._errors = errors
+        self._within_seconds = within_seconds
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="backlog")
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         return _gauges(Backlog())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        reading = self._thread.submit(self._read)
         try:
-            backlog = self._read()
+            backlog = reading.result(self._within_seconds)
         except Exception:  # noqa: BLE001 - a database that is gone must not take the other metrics with it
+            reading.cancel()
             self._errors.labels("metrics").inc()
             return iter(())
         return _gauges(backlog)

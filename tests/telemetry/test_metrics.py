@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,24 @@ def test_unreadable_database_leaves_the_other_metrics() -> None:
     assert "gateway_rows_waiting" not in samples
     assert samples["gateway_queue_refused_total"] == {frozenset(): 1}
     assert samples["gateway_errors_total"] == {frozenset({("where", "metrics")}): 1}  # of the scrape before
+
+
+def test_database_that_hangs_holds_up_no_other_metrics() -> None:
+    may_go_on, reads = threading.Event(), list[int]()
+
+    def read() -> Backlog:
+        reads.append(1)
+        assert may_go_on.wait(20)
+        return BACKLOG
+
+    metrics = Metrics()
+    metrics.watch(read, within_seconds=0.05)
+    during = [exported(metrics) for _ in range(3)]
+    may_go_on.set()
+
+    assert all("gateway_rows_waiting" not in samples for samples in during)
+    assert during[-1]["gateway_errors_total"] == {frozenset({("where", "metrics")}): 2}  # of those before
+    assert (len(reads), "gateway_rows_waiting" in exported(metrics)) == (1, True)
 
 
 def test_registries_do_not_share_counts() -> None:
