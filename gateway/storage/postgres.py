@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, RootTransaction, text
@@ -21,7 +21,22 @@ T = TypeVar("T")
 _TRIES: Final = 8
 _RESYNC_SECONDS: Final = 10.0
 _TROUBLE_SECONDS: Final = 1.0  # a server that does not answer is asked again after so long
+_SURE_SECONDS: Final = 0.1  # an answer that took longer may have been given at any moment since it was asked for
+_ASKED_AGAIN: Final = 2
 _NOW: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+
+
+class Reading(NamedTuple):
+    """What the server said its time was, between two moments of this machine's monotonic clock."""
+
+    began: float
+    at: datetime
+    ended: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it was answered so soon that it tells the time well enough."""
+        return self.ended - self.began <= _SURE_SECONDS
 
 
 class Postgres:
@@ -35,7 +50,7 @@ class Postgres:
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         listening = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self.bell = PostgresBell(self._reading, lambda: psycopg.connect(listening, autocommit=True, connect_timeout=4))
-        self._time = _SharedTime(lambda: self.read(lambda connection: int(connection.execute(_NOW).scalar_one())))
+        self._time = SharedTime(lambda: self.read(_read_time))
 
     def read(self, job: Callable[[Connection], T]) -> T:
         """Run `job`, every statement on what is committed by then; once more where the connection was stale."""
@@ -89,23 +104,33 @@ def _commit(transaction: RootTransaction) -> None:
         raise
 
 
-class _SharedTime:
+def _read_time(connection: Connection) -> Reading:
+    began = time.monotonic()
+    at = of_microseconds(int(connection.execute(_NOW).scalar_one()))
+    return Reading(began, at, time.monotonic())
+
+
+class SharedTime:
     """The server's time, asked for now and then and carried on by this machine's monotonic clock in between.
 
-    Once it is known only the thread that asks waits for an answer.
+    Once it is known only the thread that asks waits for an answer. What comes later counts as later on all machines,
+    so an answer that was long under way - the server hung, or this process - says nothing.
     """
 
-    def __init__(self, ask: Callable[[], int]) -> None:
+    def __init__(self, ask: Callable[[], Reading]) -> None:
+        """Learn the time by `ask`, which may wait and may raise."""
         self._ask = ask
         self._lock = threading.Lock()
         self._asked_at = float("-inf")
         self._offset = timedelta()
 
     def now(self) -> datetime:
+        """Return the server's time."""
         self._resync(_RESYNC_SECONDS)
         return of_microseconds(int(time.monotonic() * 1_000_000)) + self._offset
 
     def keep(self) -> None:
+        """Ask a while before `now` would."""
         self._resync(_RESYNC_SECONDS / 4)
 
     def _resync(self, after_seconds: float) -> None:
@@ -121,15 +146,23 @@ class _SharedTime:
             self._lock.release()
 
     def _ask_now(self, *, is_known: bool, again_after_seconds: float) -> None:
-        before = time.monotonic()
+        # The clocks part slowly, and what was sent has to be written down with some time.
+        soon = again_after_seconds - _TROUBLE_SECONDS
         try:
-            answer = of_microseconds(self._ask())
+            reading = self._shortest()
         except SQLAlchemyError:
             if not is_known:
                 raise
-            # The clocks part slowly, and what was sent has to be written down with some time.
-            self._asked_at = time.monotonic() - again_after_seconds + _TROUBLE_SECONDS
+            self._asked_at = time.monotonic() - soon
             return
-        after = time.monotonic()
-        self._offset = answer - of_microseconds(int((before + after) / 2 * 1_000_000))
-        self._asked_at = after
+        if reading.is_sure or not is_known:
+            self._offset = reading.at - of_microseconds(int((reading.began + reading.ended) / 2 * 1_000_000))
+        self._asked_at = reading.ended if reading.is_sure else time.monotonic() - soon
+
+    def _shortest(self) -> Reading:
+        best = self._ask()
+        for _ in range(_ASKED_AGAIN):
+            if best.is_sure:
+                break
+            best = min(best, self._ask(), key=lambda one: one.ended - one.began)
+        return best
