@@ -209,12 +209,11 @@ def _freezes_at(item: Intake, order: Order, row: Row) -> datetime:
 
 def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: datetime) -> None:
     parked = batch.before.parked_for(item.order_key, item.key_hashes)
-    heard = [one for one in parked if not _is_about_parent(order, row, one[0])]
-    for evidence, channel in parked:
-        denied = denied_categories(evidence) if _is_about_parent(order, row, evidence) else ()
-        batch.lowerings += _lowering_rows(
-            item, "order", order.order_id, denied, lowered_by(evidence, channel), item.received_at
-        )
+    of_its_own = [one for one in parked if not _is_about_parent(order, row, one.evidence)]
+    heard = [(one.evidence, one.channel) for one in of_its_own]
+    for one in (one for one in parked if one not in of_its_own):
+        by, denied = lowered_by(one.evidence, one.channel), denied_categories(one.evidence)
+        batch.lowerings += _lowering_rows(item, "order", order.order_id, denied, by, item.received_at)
     session = batch.before.sessions.get((item.store_id, item.session_hash or ""))
     consent = order_consent_of(row)
     is_open = heard_at < consent.frozen_at
@@ -242,6 +241,8 @@ def _hear(batch: _Batch, item: Intake, order: Order, row: Row, *, heard_at: date
             )
     if heard:
         _apply(batch, item, order, row, heard, heard_at)
+    if of_its_own and consent.recorded is None and row["consent_state"] is not None:
+        row["record_id"] = of_its_own[-1].record_id
 
 
 def _is_in_time(session: Evidence, item: Intake, consent: OrderConsent) -> bool:

@@ -96,7 +96,7 @@ def _history(
             "categories": one["choices"],
             "note": one["note"],
         }
-        for one in records_of_order(connection, store_id, order_id, row["session_hash"] if row else None)
+        for one in records_of_order(connection, store_id, order_id, row)
     ]
     entries += [
         {"at": one.at, "what": "lowered", "category": one.category.value, "by": one.by, "subject": subject[1]}

@@ -19,13 +19,13 @@ def webhooks_of_order(connection: Connection, store_id: str, order_id: str) -> l
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def records_of_order(
-    connection: Connection, store_id: str, order_id: str, session_hash: str | None = None
-) -> list[Row]:
-    """Return the signals heard for an order or for the session that it names, oldest first."""
+def records_of_order(connection: Connection, store_id: str, order_id: str, row: Row | None) -> list[Row]:
+    """Return the signals heard for an order or for the session that it names, and its own record, oldest first."""
     about = [records.c.order_id == order_id]
-    if session_hash:
-        about.append(records.c.session_hash == session_hash)
+    if row and row["session_hash"]:
+        about.append(records.c.session_hash == row["session_hash"])
+    if row and row["record_id"]:
+        about.append(records.c.id == row["record_id"])
     statement = select(records).where(records.c.store_id == store_id, or_(*about)).order_by(records.c.id).limit(_LIMIT)
     return [dict(row) for row in connection.execute(statement).mappings()]
 

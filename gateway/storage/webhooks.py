@@ -42,6 +42,7 @@ class Ids(NamedTuple):
 class Parked(NamedTuple):
     """A signal that waits under a key; the orders that were known by that key have heard it."""
 
+    record_id: int
     evidence: Evidence
     channel: Channel
     heard_by: frozenset[str]
@@ -56,11 +57,11 @@ class Before:
     sessions: dict[Key, Evidence] = field(default_factory=dict)
     busy: frozenset[Stream] = frozenset()
 
-    def parked_for(self, order: Key, key_hashes: Sequence[str]) -> list[tuple[Evidence, Channel]]:
+    def parked_for(self, order: Key, key_hashes: Sequence[str]) -> list[Parked]:
         """Return what was said by an order's keys before it was known by them."""
         store_id, order_id = order
         found = (one for key_hash in key_hashes for one in self.parked.get((store_id, key_hash), ()))
-        return [(one.evidence, one.channel) for one in found if order_id not in one.heard_by]
+        return [one for one in found if order_id not in one.heard_by]
 
 
 def insert_webhooks(connection: Connection, rows: Sequence[Row]) -> dict[Key, Ids]:
@@ -138,7 +139,7 @@ def _parked_of(rows: Sequence[Row]) -> dict[Key, list[Parked]]:
     for _, told in groupby(sorted(rows, key=_PARKED), key=_PARKED):
         each = list(told)
         heard_by = frozenset(row["known_order"] for row in each if row["known_order"] is not None)
-        one = Parked(evidence_of(each[0]), Channel(each[0]["channel"]), heard_by)
+        one = Parked(each[0]["id"], evidence_of(each[0]), Channel(each[0]["channel"]), heard_by)
         found.setdefault((each[0]["store_id"], each[0]["key_hash"]), []).append(one)
     return found
 

@@ -170,6 +170,7 @@ def test_answer_before_the_order_is_parked_until_its_webhook(open_anywhere: Open
     visitor.shop.dispatch()
 
     assert [payload["consent"]["status"] for payload in visitor.shop.sender.payloads] == ["recorded", "recorded"]
+    assert [one["channel"] for one in visitor.shop.order(1)["history"] if one["what"] == "signal"] == ["browser"]
 
 
 def test_order_updated_before_created_waits_once_and_hears_the_late_answer(open_: Open) -> None:

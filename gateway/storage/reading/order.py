@@ -148,14 +148,14 @@ def read_order(connection: Connection, store_id: str, order_id: str) -> OrderHis
 
 
 def _records(connection: Connection, order: OrderDetail, parents: Sequence[OrderDetail]) -> list[RecordRow]:
-    """Read the signals that name the order, its session or its customer, and the records of its parents."""
+    """Read the signals that name the order, its session or its customer, and its record and those of its parents."""
     wanted: list[ColumnElement[bool]] = [records.c.order_id == order.order_id]
     if order.session_hash:
         wanted.append(and_(records.c.session_hash == order.session_hash, records.c.session_hash.is_not(None)))
     if order.customer_id:
         by_customer = and_(records.c.customer_id == order.customer_id, records.c.customer_id.is_not(None))
         wanted.append(and_(by_customer, records.c.order_id.is_(None)))
-    kept = [one.record_id for one in parents if one.record_id]
+    kept = [one.record_id for one in (order, *parents) if one.record_id]
     wanted += [records.c.id.in_(kept)] if kept else []
     newest = select(records.c.id).where(records.c.store_id == order.store_id).order_by(records.c.id.desc()).limit(ROWS)
     # A short walk along an index for each; one condition of all with OR would read the whole table.
