@@ -95,6 +95,7 @@ def forget_people(connection: Connection, delivery_ids: Sequence[int]) -> None:
 
 def end_marked(connection: Connection, rows: Sequence[Row], *, now: datetime) -> None:
     """End deliveries that were to end while they were being sent, and whose lease ran out."""
+    count_lost_attempts(connection, [row for row in rows if row["state"] == DeliveryState.SENDING], now=now)
     for row in rows:
         values = {"state": row["ending"]["state"], "reason": row["ending"]["reason"], "finished_at": now}
         cleared = {"claim": None, "claimable_at": None, "hold_until": None, "ending": None}

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage.database import Database
 from gateway.storage.outcomes import Settled, settle
+from gateway.storage.queue import give_back
 from gateway.storage.stranded import end_lost, lost_endings
 from gateway.storage.tables import attempts
 from gateway.storage.waiting import cancel
@@ -110,6 +111,22 @@ def test_cancelled_while_being_sent_ends_when_its_worker_is_lost(any_database: D
     assert claim(any_database, now=NOW + LEASE) == []
     assert states(any_database) == {"first": "cancelled", "second": "due"}
     assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
+
+
+def test_attempt_of_a_lost_worker_counts_also_where_it_is_the_last(any_database: Database) -> None:
+    enqueue(any_database, a_delivery("order:1", topic="sent"), a_delivery("order:2", topic="given back"))
+    claimed = {one.topic: one for one in claim(any_database)}
+    ids = [one.id for one in claimed.values()]
+    any_database.write(
+        lambda c: cancel(c, ids, state=DeliveryState.CANCELLED, reason="withdrawn", drop_bodies=True, now=NOW)
+    )
+    any_database.write(lambda connection: give_back(connection, [claimed["given back"]], now=NOW))
+    claim(any_database, now=NOW + LEASE)
+    rows = {topic: row_of(any_database, topic) for topic in claimed}
+    assert {row.state for row in rows.values()} == {"cancelled"}
+    assert (rows["sent"].attempts, rows["sent"].word, rows["given back"].attempts) == (1, "lease_expired", 0)
+    written = any_database.read(lambda c: c.execute(select(attempts.c.delivery_id, attempts.c.word)).all())
+    assert [tuple(one) for one in written] == [(claimed["sent"].id, "lease_expired")]
 
 
 def test_cancelled_while_being_sent_ends_although_nobody_may_claim_it(any_database: Database) -> None:
