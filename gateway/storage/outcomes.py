@@ -16,6 +16,7 @@ from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, attempts, bodies, deliveries, destinations
 
 _CHUNK: Final = 500
+_LOST: Final = "lease_expired"  # the word of an attempt whose worker was not heard of in time
 
 
 class Attempt(NamedTuple):
@@ -54,7 +55,8 @@ class Settled(NamedTuple):
 def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime) -> list[int]:
     """Write what became of deliveries and return the ids of those that it changed.
 
-    That are those whose lease still held, and what arrived under one that did not, unless it has ended otherwise.
+    That are those whose lease still held, and what arrived under one that did not: whoever has it has it, also where
+    the delivery was cancelled meanwhile.
     """
     lock_streams_of(connection, [one.delivery_id for one in settled])
     rows = _claimed_rows(connection, settled)
@@ -116,12 +118,12 @@ def count_lost_attempts(connection: Connection, rows: Sequence[Row], *, now: dat
         .where(deliveries.c.id.in_([row["id"] for row in rows]))
         .values(
             attempts=deliveries.c.attempts + 1,
-            word="lease_expired",
+            word=_LOST,
             first_attempt_at=func.coalesce(deliveries.c.first_attempt_at, literal(now, Instant)),
             last_attempt_at=now,
         )
     )
-    lost = {"at": now, "kind": OutcomeKind.RETRY, "word": "lease_expired"}
+    lost = {"at": now, "kind": OutcomeKind.RETRY, "word": _LOST}
     connection.execute(
         insert(attempts), [lost | {"delivery_id": row["id"], "number": row["attempts"] + 1} for row in rows]
     )
@@ -195,7 +197,7 @@ def _announce_stopped(connection: Connection, rows: Sequence[Row]) -> None:
 
 def _heard(one: Settled, row: Row | None) -> Settled | None:
     """Return what counts of an outcome: of a lost lease that the receiver has it, which needs no further attempt."""
-    if row is None or row["state"] not in OPEN_STATES:
+    if row is None or (row["state"] not in OPEN_STATES and row["word"] != _LOST):
         return None
     if row["state"] == DeliveryState.SENDING and row["claim"] == one.claim:
         return one

@@ -129,6 +129,26 @@ def test_attempt_of_a_lost_worker_counts_also_where_it_is_the_last(any_database:
     assert [tuple(one) for one in written] == [(claimed["sent"].id, "lease_expired")]
 
 
+def test_cancelled_while_being_sent_is_delivered_when_its_lost_worker_says_so(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"), a_delivery(topic="second"))
+    [claimed] = claim(any_database)
+    _cancel_first(any_database)
+    claim(any_database, now=NOW + LEASE)
+    finish(any_database, claimed, now=NOW + LEASE, reason="all_granted")
+    row = row_of(any_database, "first")
+    assert (row.state, row.reason, row.attempts, row.word) == ("delivered", "all_granted", 2, "ok")
+    assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
+
+
+def test_what_was_cancelled_after_its_last_attempt_stays_so(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    fail(any_database, claimed)
+    _cancel_first(any_database)
+    finish(any_database, claimed)
+    assert states(any_database) == {"first": "cancelled"}
+
+
 def test_cancelled_while_being_sent_ends_although_nobody_may_claim_it(any_database: Database) -> None:
     body_id = a_body(any_database)
     enqueue(any_database, a_delivery(topic="first", body_id=body_id), a_delivery(topic="second"))
