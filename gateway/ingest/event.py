@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from gateway.errors import BodyMalformed, RequestInvalid
@@ -16,7 +17,7 @@ _NAME: Final = re.compile(r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\x00-\x20
 _EVENT_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _GUESTS: Final = (0, "0")  # how WooCommerce writes that nobody is signed in
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-#: How destinations call the address of a person, or its hash.
+#: How destinations call the address of a person, or its hash; these are looked for first.
 _ADDRESSES: Final = ("email", "$email", "email_address", "em", "sha256_email_address", "hashed_email")
 _OBJECTS: Final = ("user_data", "properties", "context")
 
@@ -70,8 +71,9 @@ def _email(given: Mapping[str, object]) -> str | None:
     user, properties = object_of(given.get("user_data")), object_of(given.get("properties"))
     traits = [object_of(place.get("traits")) for place in (given, object_of(given.get("context")), properties)]
     places = (user, *traits, properties, given)
-    values = (value for place in places for name in _ADDRESSES if (value := place.get(name)) is not None)
-    return next((found for value in values if (found := _address(value))), None)
+    usual = (place[name] for place in places for name in _ADDRESSES if name in place)
+    others = (value for place in places for name, value in place.items() if "mail" in name.lower())
+    return next((found for value in chain(usual, others) if (found := _address(value))), None)
 
 
 def _address(value: object) -> str | None:
