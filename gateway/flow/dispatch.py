@@ -117,9 +117,9 @@ class Dispatch:
         )
 
     def _again(self, prepared: Prepared) -> Settled | Prepared:
-        """Decide once more what was called back; what was ended meanwhile has nothing more to do than to end."""
+        """Decide once more what was called back; what was ended or taken over meanwhile is not sent."""
         claimed = prepared.claimed
-        if self._database.read(lambda connection: is_to_end(connection, claimed.id)):
+        if self._database.read(lambda connection: is_to_end(connection, claimed.id, claimed.claim)):
             return Settled(
                 delivery_id=claimed.id,
                 claim=claimed.claim,

@@ -12,6 +12,7 @@ from gateway.storage.bulk import Row, change_together, execute_plan, select_rows
 from gateway.storage.database import announce_ended
 from gateway.storage.lists import by_itself, chunks_of, ids_parameter, is_in_ids
 from gateway.storage.pausing import count_outcomes
+from gateway.storage.signals import call_back
 from gateway.storage.streams import lock_streams_of, promote
 from gateway.storage.tables import Instant, attempts, bodies, deliveries, destinations
 
@@ -64,6 +65,8 @@ def settle(connection: Connection, settled: Sequence[Settled], *, now: datetime)
     kept = [_or_ended(one, rows[one.delivery_id]) for one in held]
     if not kept:
         return []
+    if any(rows[one.delivery_id]["claim"] not in (None, one.claim) for one in kept):
+        call_back(connection, now)  # whoever has taken it over need not send it again, behind what follows
     stopped = [rows[one.delivery_id] for one, told in zip(kept, held, strict=True) if one is not told]
     _announce_stopped(connection, stopped)
     changed = [_values(one, rows[one.delivery_id], now) for one in kept]

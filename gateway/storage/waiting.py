@@ -51,10 +51,12 @@ def cancel(
     return ended
 
 
-def is_to_end(connection: Connection, delivery_id: int) -> bool:
-    """Whether a delivery that is being sent was ended meanwhile."""
-    marked = select(deliveries.c.id).where(deliveries.c.id == delivery_id, deliveries.c.ending.is_not(None))
-    return connection.execute(marked).first() is not None
+def is_to_end(connection: Connection, delivery_id: int, claim: str) -> bool:
+    """Whether a delivery that is being sent under this claim was ended or taken over meanwhile."""
+    is_over = or_(deliveries.c.ending.is_not(None), deliveries.c.claim.is_distinct_from(claim))
+    return (
+        connection.execute(select(deliveries.c.id).where(deliveries.c.id == delivery_id, is_over)).first() is not None
+    )
 
 
 def retry_now(

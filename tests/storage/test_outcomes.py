@@ -7,10 +7,11 @@ from sqlalchemy import select
 from gateway.model.delivery import DeliveryState, OutcomeKind
 from gateway.storage.database import Database
 from gateway.storage.outcomes import Settled, settle
-from gateway.storage.queue import give_back
+from gateway.storage.queue import Claimed, give_back
+from gateway.storage.signals import last_call_back
 from gateway.storage.stranded import end_lost, lost_endings
 from gateway.storage.tables import attempts
-from gateway.storage.waiting import cancel
+from gateway.storage.waiting import cancel, is_to_end
 from tests.storage.deliveries import (
     LEASE,
     NOW,
@@ -140,6 +141,28 @@ def test_cancelled_while_being_sent_is_delivered_when_its_lost_worker_says_so(an
     assert topics(claim(any_database, now=NOW + LEASE)) == ["second"]
 
 
+def test_what_arrived_under_a_lost_lease_calls_back_whoever_took_it_over(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [first] = claim(any_database)
+    [again] = claim(any_database, now=NOW + LEASE)
+    before = any_database.read(last_call_back)
+    assert _is_to_end(any_database, first)
+    assert not _is_to_end(any_database, again)
+    finish(any_database, first, now=NOW + LEASE)
+    assert any_database.read(last_call_back) != before
+    assert _is_to_end(any_database, again)
+
+
+def test_what_was_ended_with_its_lost_lease_is_not_sent_by_whoever_held_it(any_database: Database) -> None:
+    enqueue(any_database, a_delivery(topic="first"))
+    [claimed] = claim(any_database)
+    assert not _is_to_end(any_database, claimed)
+    _cancel_first(any_database)
+    assert _is_to_end(any_database, claimed)
+    claim(any_database, now=NOW + LEASE)
+    assert _is_to_end(any_database, claimed)
+
+
 def test_what_was_cancelled_after_its_last_attempt_stays_so(any_database: Database) -> None:
     enqueue(any_database, a_delivery(topic="first"))
     [claimed] = claim(any_database)
@@ -190,6 +213,10 @@ def _cancel_first(database: Database) -> None:
     database.write(
         lambda c: cancel(c, ids, state=DeliveryState.CANCELLED, reason="withdrawn", drop_bodies=True, now=NOW)
     )
+
+
+def _is_to_end(database: Database, claimed: Claimed) -> bool:
+    return database.read(lambda connection: is_to_end(connection, claimed.id, claimed.claim))
 
 
 def _end_lost(database: Database, *, now: datetime) -> int:
