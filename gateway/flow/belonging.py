@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.model.consent import Lowering
-from gateway.storage.consent import Subject, lowerings_of
+from gateway.storage.consent import Subject, lowering_row, lowerings_of
 from gateway.storage.statements import Connection, Row
 
 _OWNERS: Final = (("session", "session_hash"), ("customer", "customer_id"), ("email", "email_hash"))
@@ -32,12 +32,5 @@ def _given_at(row: Row) -> datetime:
 
 
 def _kept(row: Row, lowering: Lowering, now: datetime) -> Row:
-    return {
-        "store_id": row["store_id"],
-        "subject_kind": "order",
-        "subject": row["order_id"],
-        "category": lowering.category.value,
-        "by": lowering.by,
-        "at": lowering.at if lowering.at > row["frozen_at"] else now,
-        "record_id": None,
-    }
+    at = lowering.at if lowering.at > row["frozen_at"] else now
+    return lowering_row((row["store_id"], "order", row["order_id"]), lowering.category, by=lowering.by, at=at)

@@ -8,7 +8,7 @@ from gateway.flow.redeciding import Subjects, what_waits
 from gateway.model.consent import GATING
 from gateway.model.delivery import DeliveryState
 from gateway.model.order import Erasure
-from gateway.storage.consent import lower
+from gateway.storage.consent import lower, lowering_row
 from gateway.storage.erasing import Person, erase_rows, find_person
 from gateway.storage.renewals import cancel_renewals
 from gateway.storage.sessions import Visit, load_visits, put_visit
@@ -41,15 +41,7 @@ def _take_all_back(connection: Connection, person: Person, now: datetime) -> Non
     lower(
         connection,
         [
-            {
-                "store_id": person.store_id,
-                "subject_kind": kind,
-                "subject": subject,
-                "category": category.value,
-                "by": "erasure",
-                "at": now,
-                "record_id": None,
-            }
+            lowering_row((person.store_id, kind, subject), category, by="erasure", at=now)
             for kind, subject in subjects
             for category in GATING
         ],

@@ -17,6 +17,7 @@ from gateway.storage.consent import (
     Subject,
     copied_to_json,
     lower,
+    lowering_row,
     order_columns,
     order_consent_of,
     record_row,
@@ -293,15 +294,7 @@ def _lowering_rows(
     item: Intake, kind: str, subject: str, categories: Sequence[Category], by: str, at: datetime
 ) -> Iterator[Row]:
     for category in categories:
-        yield {
-            "store_id": item.store_id,
-            "subject_kind": kind,
-            "subject": subject,
-            "category": category.value,
-            "by": by,
-            "at": at,
-            "record_id": None,
-        }
+        yield lowering_row((item.store_id, kind, subject), category, by=by, at=at)
 
 
 def _is_copied(order: Order, row: Row) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from gateway.decide.consent import denied_categories, hear, lowered_by
 from gateway.model.consent import GATING, Category, Channel, Choice, Choices, Evidence, OrderConsent
-from gateway.storage.consent import lower, order_columns, order_consent_of, order_rows
+from gateway.storage.consent import lower, lowering_row, order_columns, order_consent_of, order_rows
 from gateway.storage.context import is_renewal
 from gateway.storage.queue import release_order
 from gateway.storage.signals import park
@@ -72,15 +72,13 @@ def lower_subject(
     lower(
         connection,
         [
-            {
-                "store_id": told.store_id,
-                "subject_kind": kind,
-                "subject": subject,
-                "category": category.value,
-                "by": by or told.by(category),
-                "at": told.at,
-                "record_id": told.record_id,
-            }
+            lowering_row(
+                (told.store_id, kind, subject),
+                category,
+                by=by or told.by(category),
+                at=told.at,
+                record_id=told.record_id,
+            )
             for category in categories
             if category in GATING
         ],

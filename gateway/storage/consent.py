@@ -149,8 +149,22 @@ def record_row(
     }
 
 
+def lowering_row(subject: Subject, category: Category, *, by: str, at: datetime, record_id: int | None = None) -> Row:
+    """Return a row for `lower`: what takes one category back from a subject; `record_id` is the signal that said so."""
+    store_id, kind, name = subject
+    return {
+        "store_id": store_id,
+        "subject_kind": kind,
+        "subject": name,
+        "category": category.value,
+        "by": by,
+        "at": at,
+        "record_id": record_id,
+    }
+
+
 def lower(connection: Connection, rows: Sequence[Row]) -> None:
-    """Remember what takes grants back: store_id, subject_kind, subject, category, by, at, record_id.
+    """Remember what takes grants back, by rows of `lowering_row`.
 
     What came last is kept, also when something older is heard of later.
     """
