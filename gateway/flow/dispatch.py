@@ -120,15 +120,7 @@ class Dispatch:
         """Decide once more what was called back; what was ended or taken over meanwhile is not sent."""
         claimed = prepared.claimed
         if self._database.read(lambda connection: is_to_end(connection, claimed.id, claimed.claim)):
-            return Settled(
-                delivery_id=claimed.id,
-                claim=claimed.claim,
-                state=DeliveryState.DUE,
-                action=prepared.decision.action.value,
-                reason=prepared.decision.reason.value,
-                detail=_detail(prepared.decision),
-                decided_version=prepared.decision.policy_version,
-            )
+            return _settled_by(prepared.decision, claimed, DeliveryState.DUE)
         return self._prepare([claimed])[0]
 
     # --- deciding ---------------------------------------------------------------------------------------------
@@ -188,16 +180,8 @@ class Dispatch:
         return self._ended(one, state, drop_body=is_event)
 
     def _ended(self, one: _Decided, state: DeliveryState, **changes: Any) -> Settled:
-        decision = one.decision
-        columns = {
-            "action": decision.action.value,
-            "reason": decision.reason.value,
-            "detail": _detail(decision),
-            "decided_version": decision.policy_version,
-        }
-        settled = Settled(delivery_id=one.claimed.id, claim=one.claimed.claim, state=state, **{**columns, **changes})
         self._telling.ended(one.claimed, state)
-        return settled
+        return _settled_by(one.decision, one.claimed, state, **changes)
 
     # --- outcomes ---------------------------------------------------------------------------------------------
 
@@ -208,15 +192,12 @@ class Dispatch:
         state, next_at = self._next(claimed, outcome, number, started_at, ended_at)
         took = int((ended_at - started_at) / timedelta(milliseconds=1))
         self._telling.ended(claimed, state)
-        return Settled(
-            delivery_id=claimed.id,
-            claim=claimed.claim,
-            state=state,
-            next_at=next_at,
-            action=decision.action.value,
-            reason=decision.reason.value,
+        return _settled_by(
+            decision,
+            claimed,
+            state,
             detail=prepared.detail,
-            decided_version=decision.policy_version,
+            next_at=next_at,
             attempt=Attempt(
                 number=number,
                 at=started_at,
@@ -258,6 +239,28 @@ class _Rebuilt:
             self._payloads[body_id] = payload
             self._outbound[told] = build_outbound(decision, payload, _shape(store, one.claimed), store.rules)
         return self._outbound[told]
+
+
+def _settled_by(
+    decision: Decision,
+    claimed: Claimed,
+    state: DeliveryState,
+    *,
+    reason: str = "",
+    detail: dict[str, Any] | None = None,
+    **more: Any,
+) -> Settled:
+    """What became of a delivery that was decided; its own reason and detail stand for the decision's."""
+    return Settled(
+        delivery_id=claimed.id,
+        claim=claimed.claim,
+        state=state,
+        action=decision.action.value,
+        reason=reason or decision.reason.value,
+        detail=detail or _detail(decision),
+        decided_version=decision.policy_version,
+        **more,
+    )
 
 
 def _last_call_back(connection: Connection, _now: datetime) -> str:
