@@ -78,7 +78,7 @@ def known_of_subscription(
         lowerings = _of_customer(context, store_id, customer, with_renewals=True)
         lowerings += context.lowerings.get((store_id, "subscription", subscription_id), [])
         lowerings += context.of_unseen_parents(store_id, [subscription_id])
-        lowerings += context.lowerings.get((store_id, "email", email_hash or ""), [])
+        lowerings += context.of_email(store_id, email_hash)
         return Known(facts=OrderFacts(is_inheriting=True, lowerings=lowerings), origin=Origin.RENEWAL)
     row = parents[0]
     parent = order_consent_of(row)
@@ -157,8 +157,8 @@ def known_of_customer(context: Context, store_id: str, customer_id: str | None, 
     row = context.customers.get((store_id, customer_id or ""))
     stored = customer_evidence(row) if row else None
     since = stored.captured_at if stored else None
-    of_email = context.lowerings.get((store_id, "email", email_hash or ""), [])
-    lowerings = _after([*_of_customer(context, store_id, customer_id), *of_email], since)
+    told = [*_of_customer(context, store_id, customer_id), *context.of_email(store_id, email_hash)]
+    lowerings = _after(told, since)
     return Known(facts=OrderFacts(), customer=CustomerFacts(stored=stored, lowerings=lowerings))
 
 
@@ -217,8 +217,9 @@ def _lowerings(context: Context, row: Row, *, counting: Row | None, with_renewal
         of_people += _of_customer(context, store_id, one["customer_id"], with_renewals=with_renewals)
         for subscription_id in one["subscription_ids"] if with_renewals else ():
             found += context.lowerings.get((store_id, "subscription", subscription_id), [])
-    late = [*of_people, *found] if counting is not None and counting["given_after"] else of_people
-    late = _not_given_anew(context, counting, late) if counting is not None else []
+    late: Sequence[Lowering] = ()
+    if counting is not None:
+        late = _not_given_anew(context, counting, [*of_people, *found] if counting["given_after"] else of_people)
     return [*withdrawn, *_after([*found, *of_people], since), *_meanwhile(late, counting, since)]
 
 

@@ -78,7 +78,7 @@ def known_of_event(context: Context, one: OpenEvent) -> Known:
         session=consent_of_row(session) if session else None,
         customer=consent_of_row(customer) if customer else None,
         owner=consent_of_row(owner) if owner else None,
-        lowerings=context.lowerings.get((one.store_id, "email", one.email_hash or ""), []),
+        lowerings=context.of_email(one.store_id, one.email_hash),
     )
     return Known(facts=OrderFacts(), event=facts)
 

@@ -47,6 +47,10 @@ class Context:
         told = [self.subscriptions.get((store_id, one)) or {} for one in subscription_ids]
         return self.of_unseen(store_id, [one["parent_order_id"] for one in told if one.get("parent_order_id")])
 
+    def of_email(self, store_id: str, email_hash: str | None) -> list[Lowering]:
+        """Return what was taken back for an e-mail address."""
+        return self.lowerings.get((store_id, "email", email_hash or ""), [])
+
     def behind(self, order: Row) -> list[Row]:
         """Return the rows of the orders that a renewal follows: by its subscriptions, else by its customer."""
         if order["subscription_ids"]:
