@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestTimeout
 from gateway.flow.gateway import Receipt
 from gateway.telemetry import log_error
 from gateway.web.asgi import LARGE, SILENCE_SECONDS, Headers, Scope
-from gateway.web.front import ANSWER_SECONDS, Front, accepted, as_answer, refused, store_of
+from gateway.web.front import Front, accepted, as_answer, refused, store_of
 
 Schedule = Callable[[Any], None]
 
@@ -82,7 +82,7 @@ class Direct:
             if now - since > SILENCE_SECONDS:
                 future.cancel()
         for arrival, since in self._recording.copy().items():
-            if now - since > ANSWER_SECONDS - _WATCH_SECONDS and self.may_answer(arrival):
+            if now - since > self._front.answer_seconds - _WATCH_SECONDS and self.may_answer(arrival):
                 arrival.answer(self._front.not_in_time(arrival.store_id))
         self._loop.call_later(_WATCH_SECONDS, self._watch)
 

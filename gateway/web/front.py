@@ -29,7 +29,8 @@ _HEALTH_THREADS: Final = 8  # made as they are needed
 LARGE_WEBHOOKS: Final = 32  # held at a time
 _LARGE_OTHERS: Final = 8
 LOOK_EVERY_SECONDS: Final = 1.0
-ANSWER_SECONDS: Final = 4.0  # stores give up after five; what is recorded after that is a duplicate when it comes again
+# Stores, and whoever asks for health, give up after five; what is recorded later is a duplicate when it comes again.
+ANSWER_SECONDS: Final = 4.0
 _LATE: Final = "the database does not answer in time; send it again"
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -52,7 +53,7 @@ class Front:
         self._behind = Behind(application, self._threads)
         # Whoever watches the process is answered also where every other thread waits for the database.
         self._health = Behind(application, ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health"))
-        self._answer_seconds = answer_seconds
+        self.answer_seconds = answer_seconds
         self._look = Look(gateway.look_around)
         patience = patience or Patience()
         self._webhooks, self._others = Room(LARGE_WEBHOOKS, patience), Room(_LARGE_OTHERS, patience)
@@ -102,7 +103,7 @@ class Front:
             self.gateway.telling.timed_out(store_id)
             raise
         try:
-            async with asyncio.timeout(self._answer_seconds):
+            async with asyncio.timeout(self.answer_seconds):
                 return await self._taken_in(store_id, headers, sent)
         except TimeoutError:
             raise self.not_in_time(store_id) from None
@@ -132,7 +133,7 @@ class Front:
         if path in _HEALTH:
             return await self._health.answer(scope, headers, sent)
         try:
-            async with asyncio.timeout(None if path.startswith(_PAGES) else self._answer_seconds):
+            async with asyncio.timeout(None if path.startswith(_PAGES) else self.answer_seconds):
                 return await self._behind.answer(scope, headers, sent)
         except TimeoutError:
             late = not_recorded(NotRecorded(_LATE))

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Final
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
@@ -11,8 +10,7 @@ from gateway.errors import GatewayError, NotRecorded
 from gateway.flow.gateway import Gateway
 from gateway.storage.probing import check_writing
 from gateway.storage.schema import check_schema
-
-_ANSWER_SECONDS: Final = 4.0  # whoever asks usually gives up after five
+from gateway.web.front import ANSWER_SECONDS
 
 
 def make_health(gateway: Gateway) -> Blueprint:
@@ -32,7 +30,7 @@ def make_health(gateway: Gateway) -> Blueprint:
     def ready() -> ResponseReturnValue:
         checked = thread.submit(check)
         try:
-            checked.result(_ANSWER_SECONDS)
+            checked.result(ANSWER_SECONDS)
         except TimeoutError:
             checked.cancel()
             return _unready(NotRecorded("the database does not answer"))
