@@ -129,23 +129,22 @@ def when_it_is_decided(visitor: Visitor, refuse: Callable[[Visitor], object]) ->
     visitor.shop.send(decided)
 
 
-def between_two_attempts(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
+def after_an_attempt(visitor: Visitor, code: int, refuse: Callable[[Visitor], object]) -> None:
     comes_in(visitor)
-    visitor.shop.sender.code = 503
+    visitor.shop.sender.code = code
     visitor.shop.dispatch()
     visitor.shop.sender.requests.clear()
     refuse(visitor)
     visitor.shop.sender.code = 200
+
+
+def between_two_attempts(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
+    after_an_attempt(visitor, 503, refuse)
     visitor.shop.clock.pass_by(minutes=10)
 
 
 def before_it_is_sent_again(visitor: Visitor, refuse: Callable[[Visitor], object]) -> None:
-    comes_in(visitor)
-    visitor.shop.sender.code = 400
-    visitor.shop.dispatch()
-    visitor.shop.sender.requests.clear()
-    refuse(visitor)
-    visitor.shop.sender.code = 200
+    after_an_attempt(visitor, 400, refuse)
     ids = [row["id"] for row in visitor.shop.deliveries()]
     visitor.shop.gateway.database.write(lambda connection: retry_now(connection, ids, now=visitor.shop.at()))
 
