@@ -62,6 +62,14 @@ def entry_object(value: object) -> dict[str, object]:
     return value
 
 
+def readable_object(text: str) -> dict[str, object]:
+    """Read a cookie's JSON object; what cannot be read says nothing."""
+    try:
+        return entry_object(text)
+    except Unreadable:
+        return {}
+
+
 def choice_of(value: object) -> Choice | None:
     """Read a boolean, granted/denied, allow/deny, yes/no, or no answer; None for anything else."""
     if value is None or isinstance(value, bool):

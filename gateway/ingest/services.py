@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from gateway.ingest.answers import Unreadable, entry_object, settled
+from gateway.ingest.answers import readable_object, settled
 from gateway.ingest.fields import object_of
 from gateway.model.consent import GATING, Basis, Category, Choice, Choices, Evidence, SignalState, strictest
 
@@ -60,7 +60,7 @@ def _read_didomi(cookies: Cookies) -> list[Evidence]:
     """Didomi: `{"purposes": {"enabled": [...], "disabled": [...]}}` in base64; no answer stands in neither list."""
     found = []
     for token in _values(cookies, "didomi_token"):
-        purposes = object_of(_object(_decoded(token)).get("purposes"))
+        purposes = object_of(readable_object(_decoded(token)).get("purposes"))
         enabled, disabled = _names(purposes.get("enabled")), _names(purposes.get("disabled"))
         said = {**dict.fromkeys(enabled, Choice.GRANTED), **dict.fromkeys(disabled, Choice.DENIED)}
         choices = _NONE if _STORING in disabled else _choices((_DIDOMI.get(name), one) for name, one in said.items())
@@ -72,7 +72,7 @@ def _read_axeptio(cookies: Cookies) -> list[Evidence]:
     """Axeptio: a boolean for each vendor beside `$$completed`, without which nobody has answered."""
     found = []
     for value in _values(cookies, "axeptio_cookies"):
-        given = _object(value)
+        given = readable_object(value)
         vendors = {name: said for name, said in given.items() if not name.startswith("$$")}
         state = SignalState.ANSWERED if given.get("$$completed") is True else SignalState.PENDING
         choices = _of_services(vendors) if state is SignalState.ANSWERED else Choices()
@@ -82,7 +82,7 @@ def _read_axeptio(cookies: Cookies) -> list[Evidence]:
 
 def _read_klaro(cookies: Cookies) -> list[Evidence]:
     """Klaro: `{"google-analytics": false}`, written once somebody has answered."""
-    return [Evidence(choices=_of_services(_object(value)), cmp="klaro") for value in _values(cookies, "klaro")]
+    return [Evidence(choices=_of_services(readable_object(value)), cmp="klaro") for value in _values(cookies, "klaro")]
 
 
 def _read_trustarc(cookies: Cookies) -> list[Evidence]:
@@ -142,14 +142,6 @@ def _decoded(token: str) -> str:
         return urlsafe_b64decode(plain + "=" * (-len(plain) % 4)).decode()
     except (binascii.Error, ValueError):
         return ""
-
-
-def _object(text: str) -> Mapping[str, object]:
-    """Read a JSON object; what cannot be read says nothing."""
-    try:
-        return entry_object(text)
-    except Unreadable:
-        return {}
 
 
 _READERS: Final[tuple[Callable[[Cookies], list[Evidence]], ...]] = (

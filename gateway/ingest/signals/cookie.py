@@ -8,10 +8,9 @@ from urllib.parse import parse_qs, unquote
 
 from gateway.ingest.answers import (
     CATEGORY_NAMES,
-    Unreadable,
     answers_of,
-    entry_object,
     most_restrictive,
+    readable_object,
     settled,
     without_grants,
 )
@@ -159,10 +158,7 @@ def _read_iubenda(cookies: Cookies) -> list[Evidence]:
 
 
 def _iubenda(value: str) -> Evidence | None:
-    try:
-        given = entry_object(value)
-    except Unreadable:
-        return None
+    given = readable_object(value)
     purposes = object_of(given.get("purposes"))
     if not purposes and isinstance(given.get("consent"), bool):
         purposes = dict.fromkeys(_IUBENDA_NAMES, given["consent"])
